@@ -1,0 +1,116 @@
+"""A WebREPL client over websocket-client: text frames are the REPL, binary frames move files."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+
+import websocket
+from board import PASSWORD, TIMEOUT
+
+PUT, GET, VERSION = 1, 2, 3
+
+
+class Client:
+    """A WebSocket connection to a board. Use as a context manager, which closes it at the end."""
+
+    def __init__(self, port: int, *, login: bool = True, timeout: float = TIMEOUT) -> None:
+        self.ws = websocket.create_connection(
+            f"ws://127.0.0.1:{port}/", timeout=timeout, sockopt=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+        )
+        self.text = ""
+        self._seen = 0
+        self.binary = bytearray()
+        if login:
+            self.login()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ws.close(timeout=1)
+
+    def vanish(self) -> None:
+        """Close the TCP connection without a word of WebSocket."""
+        self.ws.shutdown()
+
+    def receive(self) -> None:
+        """Take in one frame; raise WebSocketConnectionClosedException if it is the last."""
+        opcode, data = self.ws.recv_data()
+        if opcode == websocket.ABNF.OPCODE_TEXT:
+            self.text += data.decode()
+        elif opcode == websocket.ABNF.OPCODE_BINARY:
+            self.binary += data
+        else:
+            raise websocket.WebSocketConnectionClosedException(f"opcode {opcode}: {data!r}")
+
+    def wait(self, pattern: str) -> re.Match[str]:
+        """Receive until the pattern has come, after what was waited for before; return the match."""
+        compiled = re.compile(pattern, re.DOTALL)
+        while not (match := compiled.search(self.text, self._seen)):
+            self.receive()
+        self._seen = match.end()
+        return match
+
+    def type(self, keys: str) -> None:
+        """Send a text frame."""
+        self.ws.send(keys)
+
+    def login(self, password: str = PASSWORD) -> None:
+        """Answer the password prompt and wait for the REPL's."""
+        self.wait("Password: ")
+        self.type(password + "\r")
+        self.wait("\r\nWebREPL connected\r\n>>> ")
+
+    def run(self, line: str) -> str:
+        """Run a line at the friendly REPL; return what it printed."""
+        self.type(line + "\r")
+        self.wait(re.escape(line) + "\r\n")
+        return self.wait("(.*?)>>> $")[1].replace("\r\n", "\n").strip()
+
+    def take(self, n: int) -> bytes:
+        """Receive n bytes of binary frames."""
+        while len(self.binary) < n:
+            self.receive()
+        data = bytes(self.binary[:n])
+        del self.binary[:n]
+        return data
+
+    def request(self, operation: int, name: str = "", size: int = 0) -> None:
+        """Send the 82 bytes that start a file operation."""
+        data = name.encode()
+        self.ws.send_binary(struct.pack("<2sBBQLH64s", b"WA", operation, 0, 0, size, len(data), data))
+
+    def status(self) -> int:
+        """Receive the answer to a request, or the one that ends a transfer."""
+        signature, status = struct.unpack("<2sH", self.take(4))
+        assert signature == b"WB"
+        return int(status)
+
+    def put(self, name: str, data: bytes, chunk: int = 1024) -> None:
+        """Write a file on the board."""
+        self.request(PUT, name, len(data))
+        assert self.status() == 0
+        for i in range(0, len(data), chunk):
+            self.ws.send_binary(data[i : i + chunk])
+        assert self.status() == 0
+
+    def get(self, name: str) -> bytes:
+        """Read a file of the board."""
+        self.request(GET, name)
+        assert self.status() == 0
+        data = bytearray()
+        while True:
+            self.ws.send_binary(b"\0")
+            size = int.from_bytes(self.take(2), "little")
+            if size == 0:
+                break
+            data += self.take(size)
+        assert self.status() == 0
+        return bytes(data)
+
+    def version(self) -> tuple[int, ...]:
+        """Ask for the firmware's version."""
+        self.request(VERSION)
+        return tuple(self.take(3))
