@@ -44,6 +44,8 @@ _RING_PERIOD = const(20)
 
 # setsockopt() calls a function when the socket is readable; the number has no name in socket.
 _SO_CALLBACK = const(20)
+# The least errno of the network's: ECONNABORTED, ECONNRESET and their like, on all ports.
+_ESOCKET = const(100)
 # extmod/websocket and py/stream.h: ioctl() request.
 _STREAM_CLOSE = const(4)
 
@@ -228,6 +230,11 @@ class _Term(io.IOBase):
                     # os.dupterm_notify() stops here; there may be more.
                     _come_back(True)
             return n
+        except OSError as e:
+            # A socket's errors are all above a file's; a connection that broke is the end of it.
+            if e.errno < _ESOCKET:
+                raise
+            return 0
         except KeyboardInterrupt:
             # Ctrl-C on the other console, and not for us: hand it on.
             buf[0] = 3

@@ -73,6 +73,9 @@ touch "$out/micropython-lib/README.md"
 # makemanifest.py keeps a frozen_content.c that names qstrs which a changed option has moved.
 rm -f "$out/frozen_content.c"
 
+# The tree lies inside this project's repository, whose version is not MicroPython's.
+export GIT_CEILING_DIRECTORIES="$root/build:$out"
+
 jobs=$(nproc)
 cross=$out/mpy-cross
 make -s -C "$source/mpy-cross" -j"$jobs" BUILD="$cross" >"$out/build.log" 2>&1 &&

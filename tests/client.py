@@ -30,6 +30,7 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.ws.close(timeout=1)
+        self.ws.shutdown()
 
     def vanish(self) -> None:
         """Close the TCP connection without a word of WebSocket."""
@@ -62,6 +63,12 @@ class Client:
         self.wait("Password: ")
         self.type(password + "\r")
         self.wait("\r\nWebREPL connected\r\n>>> ")
+
+    def login_attempt(self, password: str) -> None:
+        """Answer the password prompt with a wrong password and wait for the denial."""
+        self.wait("Password: ")
+        self.type(password + "\r")
+        self.wait("\r\nAccess denied\r\n")
 
     def run(self, line: str) -> str:
         """Run a line at the friendly REPL; return what it printed."""

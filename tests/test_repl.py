@@ -1,0 +1,176 @@
+"""The REPL over WebSocket: login, both consoles, friendly and raw mode, soft reset."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import pytest
+import websocket
+from board import PASSWORD, TIMEOUT, Board
+from client import Client
+
+
+def connect_when_up(port: int) -> Client:
+    """Log in as soon as the board listens again."""
+    import time
+
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            return Client(port)
+        assert time.monotonic() < deadline, "the board does not come back"
+
+
+@pytest.mark.parametrize("enter", ["\r", "\n"])
+def test_login(board: Board, enter: str) -> None:
+    with Client(board.port, login=False) as c:
+        c.wait("Password: $")
+        c.type(PASSWORD + enter)
+        c.wait("\r\nWebREPL connected\r\n>>> $")
+
+
+@pytest.mark.parametrize("password", ["", "x", PASSWORD[:-1], PASSWORD + "x", PASSWORD.upper(), "x" * 100])
+def test_wrong_password(board: Board, password: str) -> None:
+    with Client(board.port, login=False) as c:
+        c.wait("Password: ")
+        c.type(password + "\r")
+        c.wait("\r\nAccess denied\r\n")
+        with pytest.raises(websocket.WebSocketException):
+            c.receive()
+    board.wait("dupterm: EOF received")
+    with Client(board.port):
+        pass
+
+
+def test_keys_of_a_password_one_by_one(board: Board) -> None:
+    with Client(board.port, login=False) as c:
+        for key in PASSWORD + "\r":
+            c.type(key)
+        c.wait("WebREPL connected")
+
+
+def test_output_before_login_is_not_shown(board: Board) -> None:
+    with Client(board.port, login=False) as c:
+        board.run("print('hush')")
+        c.login()
+        assert "hush" not in c.text
+
+
+def test_output_goes_to_both_consoles(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("print('from', 'client')\r")
+        board.wait("from client\r\n>>> ")
+        c.wait("from client\r\n>>> ")
+        board.type("print('from', 'serial')\r")
+        c.wait("from serial\r\n>>> ")
+
+
+def test_exception_is_shown(board: Board) -> None:
+    with Client(board.port) as c:
+        assert c.run("1/0").splitlines()[-1] == "ZeroDivisionError: divide by zero"
+
+
+def test_ctrl_c_stops_a_program(board: Board) -> None:
+    with Client(board.port) as c:
+        for program in ("while True: pass", "import time\rwhile True: time.sleep(1)", "while True: print('x')"):
+            c.type(program + "\r\r")
+            board.wait("\\.\\.\\. \r\n")
+            c.type("\x03")
+            c.wait("KeyboardInterrupt: \r\n>>> $")
+
+
+def test_ctrl_c_from_the_serial_console(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("while True: print('x')\r\r")
+        c.wait("x\r\nx\r\n")
+        board.type("\x03")
+        c.wait("KeyboardInterrupt: \r\n>>> $")
+        assert c.run("print(6*7)") == "42"
+
+
+def test_ctrl_c_at_the_prompt(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("nonsense\x03")
+        c.wait("nonsense\r\n>>> $")
+        assert c.run("print(6*7)") == "42"
+
+
+def test_paste_mode(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("\x05")
+        c.wait("paste mode; Ctrl-C to cancel, Ctrl-D to finish\r\n=== ")
+        c.type("for i in range(3):\r    print(i * 111)\r\x04")
+        c.wait("0\r\n111\r\n222\r\n>>> ")
+
+
+def test_raw_repl(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("\x01")
+        c.wait("raw REPL; CTRL-B to exit\r\n>")
+        c.type("print(6*7)\x04")
+        c.wait("OK42\r\n\x04\x04>")
+        c.type("1/0\x04")
+        c.wait("OK\x04Traceback .*ZeroDivisionError: divide by zero\r\n\x04>")
+        c.type("\x02")
+        c.wait(">>> $")
+
+
+def test_input_and_stdin(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("input('name? ')\r")
+        c.wait("\r\nname\\? $")
+        c.type("Ada\r")
+        c.wait("'Ada'\r\n>>> $")
+        c.type("import sys; sys.stdin.read(3)\r")
+        c.wait("read\\(3\\)\r\n$")
+        c.type("xyz")
+        c.wait("'xyz'\r\n>>> $")
+
+
+@pytest.mark.parametrize("mode", ["", "\x01"])
+def test_soft_reset_and_reconnect(board: Board, mode: str) -> None:
+    for _ in range(3):
+        with connect_when_up(board.port) as c:
+            c.type(mode + "\x04")
+            c.wait("MPY: soft reboot\r\n")
+            with pytest.raises((websocket.WebSocketException, OSError)):
+                c.receive()
+        board.wait("MPY: soft reboot\r\n.*Started webrepl")
+
+
+def test_sys_exit_and_machine_reset(board: Board) -> None:
+    for line, shown in (("import sys; sys.exit()", "MPY: soft reboot"), ("import machine; machine.reset()", "")):
+        with connect_when_up(board.port) as c:
+            c.type(line + "\r")
+            board.wait(shown + ".*Started webrepl.*>>> ")
+
+
+@pytest.mark.timeout(300)
+def test_a_hundred_sessions_leave_nothing_behind(make_board: Callable[..., Board], events: str) -> None:
+    board = make_board(events=events)
+    memory = "import gc; gc.collect(); print(gc.mem_alloc())"
+
+    def use() -> None:
+        with connect_when_up(board.port) as c:
+            assert c.run("print(6*7)") == "42"
+            c.put("file", b"x" * 1000)
+            assert c.get("file") == b"x" * 1000
+        board.wait("dupterm: EOF received")
+        with Client(board.port, login=False) as c:
+            c.login_attempt("wrong")
+        board.wait("dupterm: EOF received")
+
+    use()
+    descriptors, allocated = board.descriptors(), int(board.run(memory))
+    for _ in range(100):
+        use()
+    assert board.descriptors() == descriptors
+    assert int(board.run(memory)) <= allocated + 256
+    for _ in range(100):
+        use()
+        with Client(board.port) as c:
+            c.type("\x04")
+            board.wait("MPY: soft reboot.*>>> ")
+    assert board.descriptors() == descriptors
+    assert int(board.run(memory)) <= allocated + 256
