@@ -12,151 +12,128 @@ import time
 
 import _webrepl
 import websocket
-from micropython import const, schedule
+from micropython import const
 
-# Python reference for the public names: https://docs.micropython.org/en/latest/library/webrepl.html
+# The public names: https://docs.micropython.org/en/latest/library/webrepl.html
 DEBUG = 0
 static_host = "https://micropython.org/webrepl/"
 listen_s = None
 client_s = None
 
-# What os.dupterm() got from us, the requests that are still coming in as (socket, address, parser), and when the
-# client was asked for a sign of life, None if it has given one since.
+# What os.dupterm() got from us; when the client was sent a ping, None if it has been heard of since; the requests
+# that came last, which may not be complete yet; the timer of _come_back().
 _term = None
-_requests = []
 _pinged = None
+_requests = []
+_timer = None
 
-# The most that is kept of a line of a request, and the most that is read of all of it: a browser may bring 4 KB of
-# cookies. Both in bytes.
+# What is kept of a line of a request, and what is read of all of it, in bytes: a browser may bring 4 KB of cookies.
 _LINE = const(128)
 _REQUEST = const(8192)
-# For requests that are waited for, and for clients that do not read what is printed, in seconds.
-_REQUEST_TIMEOUT = const(5)
+# For a request that is waited for, in ms, and for a client to read what is printed, in s.
+_REQUEST_TIMEOUT = const(5000)
 _WRITE_TIMEOUT = const(2)
-# How long a client may leave a ping unanswered while others want its place, in ms.
+# How long a client may leave a ping unanswered if others want its place, in ms.
 _PONG_TIMEOUT = const(5000)
 # What surely fits into the stdin ring buffer: an ESP8266's takes 255 bytes, an ESP32's 259.
 _RING = const(255)
-# How long a program may leave the ring buffer full before Ctrl-C is looked for in what comes after it, and how often
-# to look at the ring buffer meanwhile, in ms.
+# How long a program may leave it full until what follows is searched for Ctrl-C, and how often to look, in ms.
 _RING_TIMEOUT = const(1000)
-_RING_PERIOD = const(20)
+_RING_PERIOD = const(5)
 
-# setsockopt() calls a function when the socket is readable; the number has no name in socket.
+# The socket option of a function to call when the socket is readable, which socket has no name for.
 _SO_CALLBACK = const(20)
-# The least errno of the network's: ECONNABORTED, ECONNRESET and their like, on all ports.
-_ESOCKET = const(100)
-# extmod/websocket and py/stream.h: ioctl() request.
+# The ioctl() request of close(), as in py/stream.h.
 _STREAM_CLOSE = const(4)
-
-# What a request turns out to be, if not a WebSocket's key.
-_NOT_HTTP = const(0)
-_PAGE = const(1)
-_NOT_FOUND = const(2)
-_WRONG_VERSION = const(3)
-_TOO_LARGE = const(4)
-
-_ERRORS = (
-    "404 Not Found\r\n",
-    # RFC 6455 §4.2.2: the version to try instead.
-    "426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-    "431 Request Header Fields Too Large\r\n",
-)
+# All that sockets raise, and nothing that files do, is at or above this on any port.
+_ECONNABORTED = const(103)
 
 
 def _request(cl):
-    """Parse the HTTP request that stream cl brings, as it comes: yield None where more must come, then the outcome.
+    """Parse the HTTP request that the stream cl brings, as it comes.
 
-    The outcome is the bytes of Sec-WebSocket-Key, or one of the numbers above. Nothing is read beyond the request.
+    Yields None where more must come, and in the end what the request is: the bytes of Sec-WebSocket-Key for a
+    WebSocket's, True for one of the page, else the status to answer with, or "" for what is no HTTP. Reads nothing
+    beyond the request.
     """
     size = 0
-    line = method = key = b""
-    path = None
+    line = method = path = key = b""
     version = b"13"
-    upgrade = 0
+    found = set()
     while True:
-        # At most the rest of a line, so that what follows the request stays in the socket.
+        # At most to the end of the line: what follows the request stays in the socket.
         part = cl.readline(_LINE)
         if part is None:
             yield
             continue
         size += len(part)
-        line = (line + part)[:_LINE]
         if size > _REQUEST:
-            yield _TOO_LARGE
-        # RFC 9112 §2.2: an empty line before the request is ignored. A method starts with a capital.
-        if not part or path is None and not b"A" <= line[:1] <= b"Z" and line.strip():
-            yield _NOT_HTTP
-        if part[-1] != 10:
-            if path is not None or len(line) < _LINE:
-                continue
+            yield "431 Too Large"
+        line = (line + part)[:_LINE]
+        # RFC 9112 §2.2: empty lines before the request are passed over. A method has capital letters.
+        if not part or not method and not b"A" <= line[:1] <= b"Z" and line.strip():
+            yield ""
+        if part[-1] != 10 and (method or len(line) < _LINE):
+            continue
         if DEBUG:
             print(line)
-        if path is None:
-            words = line.split()
-            if len(words) > 2 and words[2].startswith(b"HTTP/") or len(words) == 2 and len(line) == _LINE:
-                method, path = words[:2]
-            elif words:
-                yield _NOT_HTTP
-            if part[-1] != 10:
-                continue
-        elif not line.strip():
-            # RFC 6455 §4.2.1; the official command-line client sends neither a version nor a real key.
-            if method == b"GET" and upgrade == 3 and key:
-                yield key if version == b"13" else _WRONG_VERSION
-            yield _PAGE if path.split(b"?")[0] == b"/" else _NOT_FOUND
-        name, _, value = line.partition(b":")
-        name = name.lower()
-        value = value.strip()
-        if name == b"sec-websocket-key":
-            key = value
-        elif name == b"sec-websocket-version":
-            version = value
-        elif name in (b"upgrade", b"connection"):
+        words = line.split()
+        if not method:
+            # A long line's end is cut off; its path is none of ours.
+            if words and len(line) < _LINE and (len(words) < 3 or not words[2].startswith(b"HTTP/")):
+                yield ""
+            method, path = (words + [b"", b""])[:2]
+        elif words:
+            name, _, value = line.partition(b":")
+            name = name.lower()
+            value = value.strip()
+            # RFC 6455 §4.2.1. The official command-line client sends no version, and foo for a key.
+            if name == b"sec-websocket-key":
+                key = value
+            elif name == b"sec-websocket-version":
+                version = value
             for token in value.lower().split(b","):
-                token = token.strip()
-                if name == b"upgrade" and token == b"websocket":
-                    upgrade |= 1
-                elif name == b"connection" and token == b"upgrade":
-                    upgrade |= 2
+                if (name, token.strip()) in ((b"upgrade", b"websocket"), (b"connection", b"upgrade")):
+                    found.add(name)
+        elif method == b"GET" and len(found) == 2 and key:
+            # RFC 6455 §4.4: the version to try instead.
+            yield key if version == b"13" else "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
+        else:
+            yield path.split(b"?")[0] == b"/" or "404 Not Found"
         line = b""
 
 
-def _wait(cl):
-    """Read the request on cl to its end, whatever that takes up to _REQUEST_TIMEOUT; return what _request() found."""
+def _wait(request):
+    """Run the generator to what it yields in the end, for _REQUEST_TIMEOUT at most: then return an empty str."""
     start = time.ticks_ms()
-    cl.setblocking(False)
-    try:
-        for outcome in _request(cl):
-            if outcome is not None:
-                return outcome
-            if time.ticks_diff(time.ticks_ms(), start) > _REQUEST_TIMEOUT * 1000:
-                break
-            time.sleep_ms(10)
-    except OSError:
-        pass
-    return _NOT_HTTP
+    for outcome in request:
+        if outcome is not None:
+            return outcome
+        if time.ticks_diff(time.ticks_ms(), start) > _REQUEST_TIMEOUT:
+            break
+        time.sleep_ms(10)
+    return ""
 
 
 def _switch_protocols(cl, key):
     """Answer a WebSocket's opening handshake: RFC 6455 §4.2.2."""
-    accept = binascii.b2a_base64(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())[:-1]
     cl.write(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-        + accept
-        + b"\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
     )
+    cl.write(binascii.b2a_base64(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())[:-1])
+    cl.write("\r\n\r\n")
 
 
 def server_handshake(cl) -> bool:
     """Read the HTTP request on the socket cl and answer it, if it is a WebSocket's.
 
-    Waits at most 5 s for the request. Returns False if it was none, or not one for a WebSocket: send_html(cl) or
-    cl.close() is up to the caller then.
+    Waits at most 5 s for all of it. Returns False for anything else, which is left to the caller to answer, as by
+    send_html(cl), and to close. Raises OSError if the connection breaks.
     """
-    key = _wait(cl)
+    cl.setblocking(False)
+    key = _wait(_request(cl))
     cl.setblocking(True)
-    if isinstance(key, int):
+    if not isinstance(key, bytes):
         return False
     _switch_protocols(cl, key)
     return True
@@ -165,14 +142,11 @@ def server_handshake(cl) -> bool:
 def send_html(cl) -> None:
     """Send the page that loads the client from static_host to the socket cl, and close it."""
     try:
-        # The icon keeps browsers from asking the board for one.
-        page = (
-            '<!DOCTYPE html><meta charset="utf-8"><title>WebREPL</title><link rel="icon" href="data:,">'
-            '<base href="%s"><script src="webrepl_content.js"></script>' % static_host
-        )
+        # Without an icon of its own here, browsers ask the board for one.
         cl.write(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n"
-            "Connection: close\r\n\r\n%s" % (len(page.encode()), page)
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<!DOCTYPE html><meta charset=utf-8>"
+            '<title>WebREPL</title><link rel=icon href="data:,"><base href="%s"><script src=webrepl_content.js></script>'
+            % static_host
         )
     finally:
         cl.close()
@@ -185,194 +159,164 @@ class _Term(io.IOBase):
         self._cl = cl
         self._webrepl = webrepl
         self._stdin = stdin
-        # How much was read since the ring buffer was last seen empty, and since when it is full.
-        self._fed = 0
-        self._full = None
-        # True while a write may be waiting for the client.
-        self._busy = False
-        self._ways = self._all_ways = (webrepl.write, self._write_text, self._write_long, self._write_long)
+        # How much was read since the ring buffer was last seen empty, and when it was found full.
+        self._fed = self._full = 0
+        self._writing = False
+        # The beginning of a character that is still to be completed.
         self._rest = b""
+        self._ways = self._all_ways = (webrepl.write, self._write_text, self._write_long, self._write_long)
 
     def readinto(self, buf):
         """Read a byte for os.dupterm(); return None if there is none, or no room for it."""
         try:
-            if self._busy:
-                # Nested in a write: the socket is not ours to read now.
-                _come_back(False)
+            if self._writing:
+                # We are in a callback, the socket is in use.
+                _come_back()
                 return None
-            count = 1
             if self._fed >= _RING:
-                if self._stdin.poll(0):
-                    if self._full is None:
-                        self._full = time.ticks_ms()
-                        _come_back(True)
-                        return None
-                    _come_back(False)
-                    if time.ticks_diff(time.ticks_ms(), self._full) < _RING_TIMEOUT:
-                        return None
-                    # The program has not read for long: drop what would not fit, up to a Ctrl-C.
-                    count = _RING
-                else:
+                now = time.ticks_ms()
+                if not self._stdin.poll(0):
                     self._fed = 0
-                    self._full = None
+                else:
+                    _come_back()
+                    if self._fed == _RING:
+                        self._fed += 1
+                        self._full = now
+                    if time.ticks_diff(now, self._full) < _RING_TIMEOUT:
+                        return None
             self._cl.setblocking(False)
-            while count:
+            n = self._webrepl.readinto(buf)
+            while n and self._fed > _RING and buf[0] != 3:
+                # The program has read nothing for long, so this is lost, up to the Ctrl-C that may follow.
                 n = self._webrepl.readinto(buf)
-                if n is None or n == 0 or buf[0] == 3:
-                    break
-                count -= 1
             self._cl.settimeout(_WRITE_TIMEOUT)
             if n:
-                if self._full is not None and buf[0] != 3:
-                    return None
-                self._fed += 1
+                if self._fed < _RING:
+                    self._fed += 1
                 if buf[0] == 3:
-                    # os.dupterm_notify() stops here; there may be more.
-                    _come_back(True)
+                    # os.dupterm_notify() stops here.
+                    _come_back()
             return n
         except OSError as e:
-            # A socket's errors are all above a file's; a connection that broke is the end of it.
-            if e.errno < _ESOCKET:
+            # A connection that broke has ended; a file that can't be opened is to be told.
+            if e.errno < _ECONNABORTED:
                 raise
             return 0
         except KeyboardInterrupt:
-            # Ctrl-C on the other console, and not for us: hand it on.
+            # Ctrl-C of the other console, on its way to the program.
             buf[0] = 3
             return 1
 
     def write(self, buf):
-        """Send what is printed to the client, which has _WRITE_TIMEOUT seconds to take it."""
-        # No branch on this way: one is where Ctrl-C strikes, and os.dupterm() would drop the client for it.
+        """Send what is printed; a client that does not read for _WRITE_TIMEOUT is given up."""
+        # Ctrl-C strikes at branches, and os.dupterm() would give up the client for it here: so there is none.
         try:
-            self._busy = True
+            self._writing = True
             n = self._ways[2 * (len(buf) > 65535) + (buf[-1] > 127)](buf)
-            self._busy = False
+            self._writing = False
             return n
-        except Exception as e:
-            if buf:
-                if DEBUG:
-                    sys.print_exception(e)
-                _drop()
-                print("WebREPL client does not read, disconnected")
-            return len(buf)
+        except (OSError, MemoryError):
+            _lose()
+        except IndexError:
+            # Nothing to write.
+            self._writing = False
+        return len(buf)
 
     def _write_text(self, buf):
-        """Send text that ends in a character that is not ASCII: if it ends within it, the rest of it is waited for.
+        """Send what ends in other characters than ASCII, and keep the beginning of one until the rest comes.
 
-        RFC 6455 §8.1: a client fails on a text frame that is not UTF-8, as a character echoed byte by byte is not.
+        Paste mode echoes them byte by byte, and a client fails on a frame that is not UTF-8: RFC 6455 §8.1.
         """
         text = self._rest + buf
+        self._rest = b""
+        self._ways = self._all_ways
         try:
             str(text, "utf-8")
-            self._rest = b""
-            self._ways = self._all_ways
             return self._webrepl.write(text)
         except UnicodeError:
-            end = len(text)
-            for i in range(1, 4):
-                first = text[-i:][0]
-                if first >= 0xC0:
-                    if i < 2 + (first >= 0xE0) + (first >= 0xF0):
-                        end -= i
-                    break
-            self._rest = text[end:]
-            self._ways = (self._write_text,) * 4 if self._rest else self._all_ways
-            if end:
-                self._webrepl.write(text[:end])
-            return len(buf)
+            if len(text) > 3:
+                return self._webrepl.write(text)
+        self._rest = text
+        self._ways = (self._write_text,) * 4
+        return len(buf)
 
     def _write_long(self, buf):
-        """Send more than fits into a frame, without a loop for the reason that write() names."""
-        half = len(buf) // 2
+        """Send more than a frame takes, in halves: a loop would have a branch."""
         buf = memoryview(buf)
+        half = len(buf) // 2
         self.write(buf[:half])
         return half + self.write(buf[half:])
 
     def ioctl(self, request, arg):
-        """Close, when os.dupterm() does at the end of the session; nothing else is asked for in earnest."""
+        """Close, which os.dupterm() asks for at the end of the session."""
         if request == _STREAM_CLOSE:
-            _forget_client()
+            _drop()
         return 0
 
 
-_timer = None
+def _come_back():
+    """Have the client read from in a while: on lwIP ports nobody calls again for what is in the socket already.
 
-
-def _come_back(soon):
-    """Read from the client again: soon, when the REPL has drained the ring buffer; or in a while.
-
-    Sockets of lwIP ports call but once for what has arrived. On other ports this is not needed, and without a Timer
-    of the right kind not done.
+    Other ports call as long as there is something to read, and need not have a timer of this kind.
     """
     global _timer
     try:
-        if soon:
-            schedule(_on_data, None)
-        else:
-            from machine import Timer
+        from machine import Timer
 
-            if _timer is None:
-                _timer = Timer(-1)
-            _timer.init(mode=Timer.ONE_SHOT, period=_RING_PERIOD, callback=_on_data)
-    except (ImportError, AttributeError, RuntimeError, ValueError, OSError):
+        _timer = _timer or Timer(-1)
+        _timer.init(mode=Timer.ONE_SHOT, period=_RING_PERIOD, callback=_on_data)
+    except (ImportError, AttributeError, ValueError, OSError):
         pass
 
 
 def _on_data(_):
-    """Socket callback: the client has sent something."""
-    # No branch here either: Ctrl-C would strike in this function, not in the program.
+    """Socket callback of the client."""
+    # No branch here either, or Ctrl-C would strike here instead of in the program.
     global _pinged
     _pinged = None
     os.dupterm_notify(None)
 
 
-def _forget_client():
-    global client_s, _term, _pinged
-    cl = client_s
-    client_s = _term = _pinged = None
-    if cl:
-        cl.close()
-
-
 def _drop():
-    """Detach and close the client."""
-    if _term:
-        term = os.dupterm(None)
-        if term is not _term:
-            # Somebody has put another stream there since.
-            os.dupterm(term)
-    _forget_client()
+    """Detach and close the client, if there is one."""
+    global client_s, _term
+    term = os.dupterm(None)
+    if term is not _term:
+        # Somebody has put another stream there since.
+        os.dupterm(term)
+    if client_s:
+        client_s.close()
+    client_s = _term = None
+
+
+def _lose():
+    _drop()
+    print("WebREPL client is gone")
 
 
 def _is_free():
-    """Tell if there is room for a client, which there is if the present one is not heard of any more."""
+    """Tell if there is room for a client: the present one has to leave if it is not heard of any more."""
     global _pinged
-    if client_s is None:
-        return True
-    if _pinged is None:
-        try:
-            # A ping without payload: RFC 6455 §5.5.2.
-            if not _term._busy:
+    if client_s and hasattr(os, "dupterm_notify"):
+        # It may have gone, and its socket's turn is still to come.
+        os.dupterm_notify(None)
+        if _pinged is None:
+            if client_s and not _term._writing:
+                # A ping: RFC 6455 §5.5.2.
                 client_s.write(b"\x89\x00")
                 _pinged = time.ticks_ms()
-        except OSError:
-            pass
-        return False
-    if time.ticks_diff(time.ticks_ms(), _pinged) < _PONG_TIMEOUT:
-        return False
-    _drop()
-    print("WebREPL client does not answer, disconnected")
-    return True
+        elif time.ticks_diff(time.ticks_ms(), _pinged) > _PONG_TIMEOUT:
+            _lose()
+    return not client_s
 
 
 def _attach(cl, addr):
-    """Make the socket cl, past its handshake, the client and the second terminal."""
+    """Make the socket cl, past its handshake, the client and the terminal."""
     global client_s, _term, _pinged
     print("WebREPL connection from:", addr)
-    ws = websocket.websocket(cl)
     stdin = select.poll()
     stdin.register(sys.stdin, select.POLLIN)
-    _term = _Term(cl, _webrepl._webrepl(ws), stdin)
+    _term = _Term(cl, _webrepl._webrepl(websocket.websocket(cl)), stdin)
     client_s = cl
     _pinged = None
     cl.settimeout(_WRITE_TIMEOUT)
@@ -382,107 +326,86 @@ def _attach(cl, addr):
         _on_data(cl)
 
 
-def _answer(cl, addr, outcome):
-    """Do what the request on cl asks for, and close cl unless it has become the client; return whether it has."""
+def _accept(listen_sock):
+    """Accept a connection; return a generator that serves it, and its socket."""
+    cl, addr = listen_sock.accept()
+    if DEBUG:
+        print("connection from", addr)
+    cl.setblocking(False)
     try:
-        if outcome == _PAGE:
-            send_html(cl)
-        elif isinstance(outcome, int):
-            if outcome:
-                cl.write("HTTP/1.1 %sConnection: close\r\nContent-Length: 0\r\n\r\n" % _ERRORS[outcome - _NOT_FOUND])
-        else:
-            _switch_protocols(cl, outcome)
-            if _is_free():
-                _attach(cl, addr)
-                return True
-            print("Concurrent WebREPL connection from", addr, "rejected")
-            # RFC 6455 §5.5.1 and §7.4.2: a close frame with a code, try again later, and a reason.
-            cl.write(b"\x88\x13\x03\xf5WebREPL is in use")
-    except OSError:
-        pass
-    finally:
-        if cl is not client_s:
-            cl.close()
-    return False
-
-
-def accept_conn(listen_sock) -> bool:
-    """Accept a connection on the socket listen_sock and answer it, waiting at most 5 s for its request.
-
-    Returns True if it is a WebSocket's and has become the terminal; False if it got the page, or an error, or there
-    is a client already. As accept_handler of start(), it does its work as the request comes in, and never waits.
-    """
-    try:
-        cl, addr = listen_sock.accept()
-    except OSError:
-        return False
-    outcome = _NOT_HTTP
-    try:
-        _no_delay(cl)
-        outcome = _wait(cl)
-    finally:
-        done = _answer(cl, addr, outcome)
-    return done
-
-
-def _no_delay(cl):
-    """Send at once what is written to the socket: with Nagle's algorithm every frame waits for the client's ACK."""
-    try:
+        # Or else each frame waits for the client's ACK of the one before.
         cl.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (AttributeError, OSError):
         pass
+    return _serve(cl, addr), cl
+
+
+def _serve(cl, addr):
+    """Answer the request on the socket cl, and close cl unless it has become the client. Yields like _request()."""
+    try:
+        for outcome in _request(cl):
+            if outcome is None:
+                yield
+            else:
+                break
+        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, None)
+        if outcome is True:
+            send_html(cl)
+        elif isinstance(outcome, bytes):
+            _switch_protocols(cl, outcome)
+            if _is_free():
+                _attach(cl, addr)
+            else:
+                print("Concurrent WebREPL connection from", addr, "rejected")
+                # RFC 6455 §5.5.1 and §7.4.1: a close frame, with a code that says to try again later, and a reason.
+                cl.write(b"\x88\x13\x03\xf5WebREPL is in use")
+        elif outcome:
+            cl.write("HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % outcome)
+    except (OSError, MemoryError):
+        if cl is client_s:
+            _drop()
+    finally:
+        if cl is not client_s:
+            cl.close()
+    while True:
+        yield True
+
+
+def accept_conn(listen_sock) -> bool:
+    """Accept a connection on the socket listen_sock and answer its request, waiting at most 5 s for it.
+
+    Returns True if it is a WebSocket's and has become the client; False if it got the page, or an error, or there is
+    a client already. As accept_handler of start() it answers as the request comes, and never waits.
+    """
+    try:
+        serve, cl = _accept(listen_sock)
+    except OSError:
+        return False
+    try:
+        _wait(serve)
+    finally:
+        serve.close()
+    return cl is client_s
 
 
 def _on_accept(listen_sock):
-    """Socket callback: there are connections to accept, one at least on some ports, all since the last on others."""
-    while listen_s:
+    """Socket callback of the listening socket, for one connection or, on lwIP ports, all that came at once."""
+    while True:
         try:
-            cl, addr = listen_sock.accept()
-        except OSError:
+            serve, cl = _accept(listen_sock)
+        except (OSError, MemoryError):
             return
-        if DEBUG:
-            print("connection from", addr)
-        try:
-            _no_delay(cl)
-            cl.setblocking(False)
-            # Two may be on their way, as browsers open a connection to spare; an older one has had its time.
-            if len(_requests) > 1:
-                _requests.pop(0)[0].close()
-            _requests.append((cl, addr, _request(cl)))
-            cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_request)
-            _on_request(cl)
-        except BaseException:
-            _abandon(cl)
-            raise
-
-
-def _abandon(cl):
-    for request in _requests:
-        if request[0] is cl:
-            _requests.remove(request)
-    cl.close()
-
-
-def _on_request(cl):
-    """Socket callback: more of the request on cl has come."""
-    for request in _requests:
-        if request[0] is cl:
-            try:
-                outcome = next(request[2])
-            except OSError:
-                outcome = _NOT_HTTP
-            except BaseException:
-                _abandon(cl)
-                raise
-            if outcome is not None:
-                _requests.remove(request)
-                cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, None)
-                _answer(cl, request[1], outcome)
-            return
+        _requests.append(serve)
+        # Two may be on their way, as browsers open a connection to spare; the one before has had its time.
+        if len(_requests) > 2:
+            _requests.pop(0).close()
+        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, serve.send)
+        # What has come before this call is no event.
+        next(serve)
 
 
 def setup_conn(port: int, accept_handler):
-    """Listen on the TCP port; accept_handler is called with the listening socket for connections, unless it is None.
+    """Listen on the TCP port; accept_handler, if not None, is called with the socket when there is a connection.
 
     Returns the socket, which is listen_s too. Raises OSError if the port is in use.
     """
@@ -494,13 +417,9 @@ def setup_conn(port: int, accept_handler):
         listen_s.listen(4)
         if accept_handler:
             listen_s.setblocking(False)
-            handler = _on_accept if accept_handler is accept_conn else accept_handler
-            try:
-                listen_s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, handler)
-            except (OSError, TypeError, ValueError):
-                print("WebREPL: no socket callbacks here, use webrepl.start_foreground()")
-                stop()
-                return None
+            if accept_handler is accept_conn:
+                accept_handler = _on_accept
+            listen_s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, accept_handler)
     except BaseException:
         stop()
         raise
@@ -514,7 +433,7 @@ def setup_conn(port: int, accept_handler):
                 print("WebREPL server started on http://%s:%d/" % (interface.ifconfig()[0], port))
                 shown = True
         except Exception:
-            # A port without it, or one that wants to know its pins.
+            # A port without it, or one that wants to be told its pins.
             pass
     if not shown:
         print("WebREPL server started on port", port)
@@ -522,7 +441,7 @@ def setup_conn(port: int, accept_handler):
 
 
 def _set_password(password):
-    # What is no line of text could not be typed, and a NUL would end it early.
+    # A control character could not be typed, and a NUL would end the password early.
     if isinstance(password, str) and password and min(password) >= " ":
         try:
             return _webrepl.password(password)
@@ -535,10 +454,10 @@ def stop() -> None:
     """Close the listening socket and all connections, and detach the WebREPL from the terminal."""
     global listen_s
     while _requests:
-        _requests.pop()[0].close()
+        _requests.pop().close()
     if listen_s:
         listen_s.close()
-        listen_s = None
+    listen_s = None
     _drop()
 
 
@@ -559,22 +478,22 @@ def start(port: int = 8266, password: str | None = None, accept_handler=accept_c
             sys.modules.pop("webrepl_cfg", None)
             import webrepl_cfg
 
+            del sys.modules["webrepl_cfg"]
             _set_password(webrepl_cfg.PASS)
             static_host = getattr(webrepl_cfg, "BASE", static_host)
-            del sys.modules["webrepl_cfg"]
         except Exception as e:
             print("WebREPL not started, webrepl_cfg.py: %r\nTo set it up: import webrepl_setup" % e)
             return
     else:
         _set_password(password)
+    if not accept_handler:
+        print("Starting webrepl in foreground mode")
+    setup_conn(port, accept_handler)
     if accept_handler:
-        if setup_conn(port, accept_handler):
-            print("Started webrepl in", mode, "mode")
-        return
-    print("Starting webrepl in foreground mode")
-    setup_conn(port, None)
-    while listen_s and not accept_conn(listen_s):
-        pass
+        print("Started webrepl in", mode, "mode")
+    else:
+        while listen_s and not accept_conn(listen_s):
+            pass
 
 
 def start_foreground(port: int = 8266, password: str | None = None) -> None:

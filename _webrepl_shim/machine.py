@@ -1,9 +1,11 @@
-# The virtual board's machine: what a program needs to restart itself.
+# The virtual board's machine: what a program needs to restart itself, and timers.
 # MIT license
 
 import sys
 
-from _board import reset
+from _board import Timer, reset
+
+__all__ = ("Timer", "reset", "soft_reset")
 
 
 def soft_reset():

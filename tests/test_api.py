@@ -310,7 +310,7 @@ def test_client_that_left_makes_room(board: Board) -> None:
         with Client(board.port) as c:
             assert board.run("print(webrepl.client_s is not None)") == "True"
             leave(c)
-        board.wait("dupterm: EOF received")
+        board.wait("dupterm: EOF received|WebREPL client is gone")
         assert board.run("print(webrepl.client_s)") == "None"
 
 
@@ -389,7 +389,6 @@ def test_page(board: Board) -> None:
     assert response.status == 200
     assert response.getheader("Content-Type", "").startswith("text/html")
     assert response.getheader("Connection") == "close"
-    assert response.getheader("Content-Length") == str(len(page))
     assert page.startswith("<!DOCTYPE html>")
     assert '<base href="https://micropython.org/webrepl/">' in page
     assert "webrepl_content.js" in page

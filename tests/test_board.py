@@ -251,6 +251,23 @@ def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
             p.terminate()
 
 
+def test_timer(plain: Board) -> None:
+    plain.run('''
+import time
+from machine import Timer
+calls = []
+once, often = Timer(-1), Timer(-1)
+once.init(mode=Timer.ONE_SHOT, period=20, callback=calls.append)
+often.init(mode=Timer.PERIODIC, period=30, callback=calls.append)
+time.sleep_ms(200)
+often.deinit()
+''')
+    assert plain.run("print(calls[0] is once, calls.count(once), 4 <= calls.count(often) <= 7)") == "True 1 True"
+    plain.type("once.init(mode=Timer.ONE_SHOT, period=20, callback=lambda t: print('rang'))\r")
+    plain.wait(">>> ")
+    plain.wait("rang\r\n")
+
+
 def test_machine_reset_and_heap_size(make_board: MakeBoard) -> None:
     board = make_board("import webrepl", heap="48k")
     assert 40_000 < int(board.run("import gc; print(gc.mem_alloc() + gc.mem_free())")) < 50_000

@@ -105,8 +105,11 @@ static mp_obj_t board_root_get(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_root_obj, board_root_get);
 
+extern const mp_obj_type_t board_timer_type;
+
 static const mp_rom_map_elem_t board_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__board) },
+    { MP_ROM_QSTR(MP_QSTR_Timer), MP_ROM_PTR(&board_timer_type) },
     { MP_ROM_QSTR(MP_QSTR_host), MP_ROM_PTR(&board_host_obj) },
     { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&board_reset_obj) },
     { MP_ROM_QSTR(MP_QSTR_root), MP_ROM_PTR(&board_root_obj) },

@@ -8,7 +8,7 @@
 struct pollfd;
 struct sockaddr;
 
-// Let the world in: bytes of the serial console go to the ring buffer, events of sockets to the scheduler.
+// Let the world in: bytes of the serial console go to the ring buffer, events of sockets and timers to the scheduler.
 // Waits for one of them up to timeout_ms milliseconds, for ever if it is negative.
 void board_poll(int timeout_ms);
 
@@ -16,6 +16,10 @@ void board_poll(int timeout_ms);
 #define BOARD_EVENTS_MAX (16)
 int board_socket_poll_fds(struct pollfd *fds);
 void board_socket_poll_done(const struct pollfd *fds);
+
+// For board_poll(): the time until the next timer is due, if that is before timeout_ms; and run those that are.
+int board_timer_wait_ms(int timeout_ms);
+void board_timer_run(void);
 
 // Take over the terminal on stdin, if it is one.
 void board_stdio_init(void);

@@ -79,23 +79,20 @@ static void stdin_read(void) {
 }
 
 void board_poll(int timeout_ms) {
+    timeout_ms = board_timer_wait_ms(timeout_ms);
     struct pollfd fds[1 + BOARD_EVENTS_MAX];
     bool want_stdin = stdin_open && (mp_interrupt_char >= 0 || ringbuf_free(&stdin_ringbuf) != 0);
     fds[0].fd = want_stdin ? STDIN_FILENO : -1;
     fds[0].events = POLLIN;
     int n = board_socket_poll_fds(fds + 1);
-    if (n == 0 && !want_stdin && timeout_ms == 0) {
-        return;
-    }
-    if (poll(fds, 1 + n, timeout_ms) <= 0) {
-        return;
-    }
-    if (fds[0].revents) {
+    int ready = n == 0 && !want_stdin && timeout_ms == 0 ? 0 : poll(fds, 1 + n, timeout_ms);
+    if (ready > 0 && fds[0].revents) {
         stdin_read();
     }
-    if (n != 0) {
+    if (ready > 0 && n != 0) {
         board_socket_poll_done(fds + 1);
     }
+    board_timer_run();
 }
 
 int __wrap_mp_hal_stdin_rx_chr(void);
