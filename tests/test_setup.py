@@ -24,8 +24,7 @@ CONFIG = f"PASS = {PASSWORD!r}\n"
 
 def wizard(board: Board, *answers: tuple[str, str], end: str = PROMPT) -> str:
     """Import the wizard on the serial console, answer each question; return what it shows after the last answer."""
-    board.run("import sys; sys.modules.pop('webrepl_setup', None)")
-    board.type("import webrepl_setup\r")
+    board.type("import webrepl_setup as w\r")
     for question, answer in answers:
         board.wait(question)
         board.type(answer if answer in (CTRL_C, CTRL_D) else answer + "\r")
@@ -52,7 +51,6 @@ def board(desk: Board) -> Board:
     desk.skip()
     desk.type(CTRL_C)
     desk.wait(PROMPT)
-    desk.run("import webrepl_setup as w")
     for path in desk.flash.iterdir():
         path.unlink()
     return desk
@@ -401,7 +399,7 @@ def test_interrupt_changes_nothing(board: Board, n: int, key: str) -> None:
 
 # A flash that loses power before its step number `steps`: opening to write, writing, renaming and removing are steps.
 FLASH = """
-import os, webrepl_setup as w
+import os
 class Cut(BaseException):
     pass
 class Flash:
@@ -534,7 +532,7 @@ def test_no_boot_and_power_cut(board: Board) -> None:
 
 # A real file system on a disk in RAM, which loses power before it writes its block number `blocks`.
 DISK = """
-import gc, os, webrepl_setup as w
+import gc, os
 class Disk:
     def __init__(self, data, blocks=1 << 29):
         self.data = bytearray(data)
