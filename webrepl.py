@@ -24,7 +24,7 @@ client_s = None
 # that came last, which may not be complete yet; the timer of _come_back().
 _term = None
 _pinged = None
-_requests = []
+_requests: list = []
 _timer = None
 
 # What is kept of a line of a request, and what is read of all of it, in bytes: a browser may bring 4 KB of cookies.
@@ -71,7 +71,7 @@ def _request(cl):
             yield "431 Too Large"
         line = (line + part)[:_LINE]
         # RFC 9112 §2.2: empty lines before the request are passed over. A method has capital letters.
-        if not part or not method and not b"A" <= line[:1] <= b"Z" and line.strip():
+        if not part or (not method and not b"A" <= line[:1] <= b"Z" and line.strip()):
             yield ""
         if part[-1] != 10 and (method or len(line) < _LINE):
             continue
@@ -117,9 +117,7 @@ def _wait(request):
 
 def _switch_protocols(cl, key):
     """Answer a WebSocket's opening handshake: RFC 6455 §4.2.2."""
-    cl.write(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-    )
+    cl.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
     cl.write(binascii.b2a_base64(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())[:-1])
     cl.write("\r\n\r\n")
 
@@ -144,9 +142,9 @@ def send_html(cl) -> None:
     try:
         # Without an icon of its own here, browsers ask the board for one.
         cl.write(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<!DOCTYPE html><meta charset=utf-8>"
-            '<title>WebREPL</title><link rel=icon href="data:,"><base href="%s"><script src=webrepl_content.js></script>'
-            % static_host
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+            '<!DOCTYPE html><meta charset=utf-8><title>WebREPL</title><link rel=icon href="data:,"><base href="%s">'
+            "<script src=webrepl_content.js></script>" % static_host
         )
     finally:
         cl.close()
@@ -160,7 +158,8 @@ class _Term(io.IOBase):
         self._webrepl = webrepl
         self._stdin = stdin
         # How much was read since the ring buffer was last seen empty, and when it was found full.
-        self._fed = self._full = 0
+        self._fed = 0
+        self._full = time.ticks_ms()
         self._writing = False
         # The beginning of a character that is still to be completed.
         self._rest = b""
@@ -199,7 +198,7 @@ class _Term(io.IOBase):
             return n
         except OSError as e:
             # A connection that broke has ended; a file that can't be opened is to be told.
-            if e.errno < _ECONNABORTED:
+            if e.args[0] < _ECONNABORTED:
                 raise
             return 0
         except KeyboardInterrupt:

@@ -150,7 +150,7 @@ def _edit_boot(f, write, eol: bytes, action: str) -> bool:
                     new = indent + text
                     if does == _START and level > len(indent):
                         new = indent + b"import webrepl" + eol + new
-                    started |= does & _START
+                    started = started or (does & _START) > 0
                     imported = True
             if does & _IMPORT:
                 level = min(level, len(indent))
@@ -195,7 +195,7 @@ def _survey(f) -> tuple:
     for _, code, inner in _lines(f):
         does = _OTHER if inner else _parse(code)
         started = started or (not inner and _call(code) > 0)
-        imported |= does & _IMPORT
+        imported = imported or (does & _IMPORT) > 0
         used |= does >= _OTHER and b"webrepl." in code
     return started, imported, used
 

@@ -2,9 +2,9 @@
 # MIT license
 
 import sys
-import vfs
 
 import _board
+import vfs
 
 vfs.umount("/")
 vfs.mount(vfs.VfsPosix(_board.root()), "/")

@@ -132,7 +132,7 @@ class Board:
 
     def descriptors(self) -> int:
         """Return how many files and sockets the board has open."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
 
 def write_flash(flash: Path, port: int, *, boot: str | None = None, password: str = PASSWORD) -> None:

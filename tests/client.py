@@ -30,11 +30,11 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.ws.close(timeout=1)
-        self.ws.shutdown()
+        self.vanish()
 
     def vanish(self) -> None:
         """Close the TCP connection without a word of WebSocket."""
-        self.ws.shutdown()
+        self.ws.shutdown()  # type: ignore[no-untyped-call]
 
     def receive(self) -> None:
         """Take in one frame; raise WebSocketConnectionClosedException if it is the last."""
@@ -45,6 +45,16 @@ class Client:
             self.binary += data
         else:
             raise websocket.WebSocketConnectionClosedException(f"opcode {opcode}: {data!r}")
+
+    def wait_end(self) -> None:
+        """Receive until the connection ends."""
+        try:
+            while True:
+                self.receive()
+        except websocket.WebSocketTimeoutException:
+            raise AssertionError("the connection does not end") from None
+        except (websocket.WebSocketException, OSError):
+            pass
 
     def wait(self, pattern: str) -> re.Match[str]:
         """Receive until the pattern has come, after what was waited for before; return the match."""

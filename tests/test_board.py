@@ -52,7 +52,9 @@ def test_boot_goes_on_after_a_traceback(make_board: MakeBoard, tmp_path: Path, n
 def test_modules_and_path(plain: Board) -> None:
     assert plain.run("import sys; print(sys.path)") == "['', '.frozen', '/lib']"
     assert plain.run("import webrepl; print(webrepl.__file__)") == "webrepl.py"
-    plain.run("import _webrepl, websocket, os; os.dupterm, os.dupterm_notify; from socket import TCP_NODELAY, IPPROTO_TCP")
+    plain.run(
+        "import _webrepl, websocket, os; os.dupterm, os.dupterm_notify; from socket import TCP_NODELAY, IPPROTO_TCP"
+    )
 
 
 def test_module_on_the_flash_comes_first(make_board: MakeBoard, tmp_path: Path) -> None:
@@ -115,7 +117,9 @@ def test_raw_repl_survives_a_soft_reset(plain: Board) -> None:
     plain.wait("OK42")
 
 
-@pytest.mark.parametrize("busy", ["while True: pass", "import time; time.sleep(100)", "time.sleep_ms(100000)", "input()"])
+@pytest.mark.parametrize(
+    "busy", ["while True: pass", "import time; time.sleep(100)", "time.sleep_ms(100000)", "input()"]
+)
 def test_ctrl_c(plain: Board, busy: str) -> None:
     plain.run("import time")
     plain.type(busy + "\r\r" if busy.startswith("while") else busy + "\r")
@@ -165,7 +169,9 @@ def test_events_level_and_edge(make_board: MakeBoard, events: str) -> None:
     with socket.create_connection(("127.0.0.1", board.port)) as s:
         board.run("cl, addr = s.accept(); cl.setblocking(False); calls = []")
         s.sendall(b"early")
-        board.run("import time; time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, lambda s: calls.append(s is cl))")
+        board.run(
+            "import time; time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, lambda s: calls.append(s is cl))"
+        )
         # What had arrived before the handler was set.
         calls = int(board.run("time.sleep_ms(50); n = len(calls); print(n)"))
         assert calls == 0 if events == "edge" else calls > 5
@@ -174,13 +180,18 @@ def test_events_level_and_edge(make_board: MakeBoard, events: str) -> None:
         assert calls == 1 if events == "edge" else calls > 5
         assert board.run("cl.read(100); calls.clear(); time.sleep_ms(50); print(len(calls), all(calls))") == "0 True"
         s.sendall(b"x")
-        assert board.run("time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, None); print(len(calls) > 0)") == "True"
+        assert (
+            board.run("time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, None); print(len(calls) > 0)") == "True"
+        )
         assert board.run("calls.clear(); time.sleep_ms(50); print(len(calls))") == "0"
 
 
 def test_event_while_code_runs(make_board: MakeBoard, events: str) -> None:
     board = make_board("", events=events)
-    board.run(SERVER + f"s = listen({board.port}); s.setsockopt(socket.SOL_SOCKET, 20, lambda s: print('call', s.accept()[1]))")
+    board.run(
+        SERVER
+        + f"s = listen({board.port}); s.setsockopt(socket.SOL_SOCKET, 20, lambda s: print('call', s.accept()[1]))"
+    )
     board.type("while True: pass\r\r")
     board.wait("\\.\\.\\. \r\n")
     with socket.create_connection(("127.0.0.1", board.port)):
@@ -239,7 +250,9 @@ print(n)
 def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
     port = free_port()
     write_flash(tmp_path, port)
-    with subprocess.Popen([FIRMWARE, "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as p:
+    with subprocess.Popen(
+        [FIRMWARE, "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as p:
         try:
             assert p.stdout is not None
             while p.stdout.readline() != b"Started webrepl in normal mode\r\n":
@@ -252,7 +265,7 @@ def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
 
 
 def test_timer(plain: Board) -> None:
-    plain.run('''
+    plain.run("""
 import time
 from machine import Timer
 calls = []
@@ -261,7 +274,7 @@ once.init(mode=Timer.ONE_SHOT, period=20, callback=calls.append)
 often.init(mode=Timer.PERIODIC, period=30, callback=calls.append)
 time.sleep_ms(200)
 often.deinit()
-''')
+""")
     assert plain.run("print(calls[0] is once, calls.count(once), 4 <= calls.count(often) <= 7)") == "True 1 True"
     plain.type("once.init(mode=Timer.ONE_SHOT, period=20, callback=lambda t: print('rang'))\r")
     plain.wait(">>> ")
