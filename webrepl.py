@@ -20,12 +20,17 @@ static_host = "https://micropython.org/webrepl/"
 listen_s = None
 client_s = None
 
-# What os.dupterm() got from us; when the client was sent a ping, None if it has been heard of since; the requests
-# that came last, which may not be complete yet; the timer of _come_back().
+# What os.dupterm() got from us; when the client was sent a ping, in ticks,
+# or 0 if it has been heard of since; the requests
+# that came last, which may not be complete yet; the timer of _later().
 _term = None
-_pinged = None
-_requests: list = []
+_pinged = 0
+_new: list = []
 _timer = None
+
+# Tells if the stdin ring buffer has something.
+_stdin = select.poll()
+_stdin.register(sys.stdin, select.POLLIN)
 
 # What is kept of a line of a request, and what is read of all of it, in bytes: a browser may bring 4 KB of cookies.
 _LINE = const(128)
@@ -56,10 +61,9 @@ def _request(cl):
     WebSocket's, True for one of the page, else the status to answer with, or "" for what is no HTTP. Reads nothing
     beyond the request.
     """
-    size = 0
+    size = upgrade = connection = 0
     line = method = path = key = b""
     version = b"13"
-    found = set()
     while True:
         # At most to the end of the line: what follows the request stays in the socket.
         part = cl.readline(_LINE)
@@ -70,32 +74,33 @@ def _request(cl):
         if size > _REQUEST:
             yield "431 Too Large"
         line = (line + part)[:_LINE]
+        words = line.split()
         # RFC 9112 §2.2: empty lines before the request are passed over. A method has capital letters.
-        if not part or (not method and not b"A" <= line[:1] <= b"Z" and line.strip()):
+        if not part or (not method and words and not line[:1].isupper()):
             yield ""
         if part[-1] != 10 and (method or len(line) < _LINE):
             continue
         if DEBUG:
             print(line)
-        words = line.split()
         if not method:
-            # A long line's end is cut off; its path is none of ours.
+            # The end of a long line is not kept, and its path is none of ours.
             if words and len(line) < _LINE and (len(words) < 3 or not words[2].startswith(b"HTTP/")):
                 yield ""
             method, path = (words + [b"", b""])[:2]
         elif words:
+            # RFC 6455 §4.2.1. The official command-line client sends no version, and foo for a key.
             name, _, value = line.partition(b":")
             name = name.lower()
-            value = value.strip()
-            # RFC 6455 §4.2.1. The official command-line client sends no version, and foo for a key.
-            if name == b"sec-websocket-key":
-                key = value
+            words = value.lower().replace(b",", b" ").split()
+            if name == b"upgrade":
+                upgrade |= b"websocket" in words
+            elif name == b"connection":
+                connection |= b"upgrade" in words
+            elif name == b"sec-websocket-key":
+                key = value.strip()
             elif name == b"sec-websocket-version":
-                version = value
-            for token in value.lower().split(b","):
-                if (name, token.strip()) in ((b"upgrade", b"websocket"), (b"connection", b"upgrade")):
-                    found.add(name)
-        elif method == b"GET" and len(found) == 2 and key:
+                version = value.strip()
+        elif upgrade and connection and key and method == b"GET":
             # RFC 6455 §4.4: the version to try instead.
             yield key if version == b"13" else "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
         else:
@@ -115,11 +120,16 @@ def _wait(request):
     return ""
 
 
-def _switch_protocols(cl, key):
+def _reply(cl, status, connection="close", page=""):
+    """Send an HTTP response; further header fields may follow the status."""
+    cl.write("HTTP/1.1 %s\r\nConnection: %s\r\n\r\n%s" % (status, connection, page))
+
+
+def _upgrade(cl, key):
     """Answer a WebSocket's opening handshake: RFC 6455 §4.2.2."""
-    cl.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
-    cl.write(binascii.b2a_base64(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())[:-1])
-    cl.write("\r\n\r\n")
+    key = binascii.b2a_base64(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    status = "101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
+    _reply(cl, status + key.decode().strip(), "Upgrade")
 
 
 def server_handshake(cl) -> bool:
@@ -133,7 +143,7 @@ def server_handshake(cl) -> bool:
     cl.setblocking(True)
     if not isinstance(key, bytes):
         return False
-    _switch_protocols(cl, key)
+    _upgrade(cl, key)
     return True
 
 
@@ -141,10 +151,11 @@ def send_html(cl) -> None:
     """Send the page that loads the client from static_host to the socket cl, and close it."""
     try:
         # Without an icon of its own here, browsers ask the board for one.
-        cl.write(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
-            '<!DOCTYPE html><meta charset=utf-8><title>WebREPL</title><link rel=icon href="data:,"><base href="%s">'
-            "<script src=webrepl_content.js></script>" % static_host
+        _reply(
+            cl,
+            "200 OK\r\nContent-Type: text/html",
+            page="<!DOCTYPE html><meta charset=utf-8><title>WebREPL</title><link rel=icon href=data:,>"
+            '<base href="%s"><script src=webrepl_content.js></script>' % static_host,
         )
     finally:
         cl.close()
@@ -153,48 +164,39 @@ def send_html(cl) -> None:
 class _Term(io.IOBase):
     """What os.dupterm() gets: the _webrepl object, with the stdin ring buffer and slow clients in mind."""
 
-    def __init__(self, cl, webrepl, stdin):
-        self._cl = cl
+    def __init__(self, webrepl):
         self._webrepl = webrepl
-        self._stdin = stdin
-        # How much was read since the ring buffer was last seen empty, and when it was found full.
-        self._fed = 0
-        self._full = time.ticks_ms()
-        self._writing = False
-        # The beginning of a character that is still to be completed.
+        # How much was read since the ring buffer was last seen empty, and since when it is full, in ticks, or 0.
+        self._fed = self._full = 0
+        # True while a write may be waiting for the client.
+        self._busy = False
+        # Bytes of a character that is not complete yet.
         self._rest = b""
-        self._ways = self._all_ways = (webrepl.write, self._write_text, self._write_long, self._write_long)
+        self._ways = (webrepl.write, self._write_byte, self._write_long)
 
     def readinto(self, buf):
         """Read a byte for os.dupterm(); return None if there is none, or no room for it."""
         try:
-            if self._writing:
-                # We are in a callback, the socket is in use.
-                _come_back()
-                return None
-            if self._fed >= _RING:
-                now = time.ticks_ms()
-                if not self._stdin.poll(0):
-                    self._fed = 0
-                else:
-                    _come_back()
-                    if self._fed == _RING:
-                        self._fed += 1
-                        self._full = now
-                    if time.ticks_diff(now, self._full) < _RING_TIMEOUT:
-                        return None
-            self._cl.setblocking(False)
+            lost = False
+            if self._busy or (self._fed >= _RING and _stdin.poll(0)):
+                _later()
+                self._full = self._full or time.ticks_ms()
+                # If the program has read nothing for long, what follows is lost, up to the Ctrl-C that may be in it.
+                lost = not self._busy and time.ticks_diff(time.ticks_ms(), self._full) > _RING_TIMEOUT
+                if not lost:
+                    return None
+            elif self._fed >= _RING:
+                self._fed = self._full = 0
+            client_s.setblocking(False)
             n = self._webrepl.readinto(buf)
-            while n and self._fed > _RING and buf[0] != 3:
-                # The program has read nothing for long, so this is lost, up to the Ctrl-C that may follow.
+            while lost and n and buf[0] != 3:
                 n = self._webrepl.readinto(buf)
-            self._cl.settimeout(_WRITE_TIMEOUT)
+            client_s.settimeout(_WRITE_TIMEOUT)
             if n:
-                if self._fed < _RING:
-                    self._fed += 1
+                self._fed += 1
                 if buf[0] == 3:
-                    # os.dupterm_notify() stops here.
-                    _come_back()
+                    # os.dupterm_notify() stops here, whatever follows.
+                    _later()
             return n
         except OSError as e:
             # A connection that broke has ended; a file that can't be opened is to be told.
@@ -210,41 +212,36 @@ class _Term(io.IOBase):
         """Send what is printed; a client that does not read for _WRITE_TIMEOUT is given up."""
         # Ctrl-C strikes at branches, and os.dupterm() would give up the client for it here: so there is none.
         try:
-            self._writing = True
-            n = self._ways[2 * (len(buf) > 65535) + (buf[-1] > 127)](buf)
-            self._writing = False
+            self._busy = True
+            n = self._ways[(len(buf) < 2) & (buf[-1] > 127) | 2 * (len(buf) > 65535)](buf)
+            self._busy = False
             return n
         except (OSError, MemoryError):
             _lose()
         except IndexError:
             # Nothing to write.
-            self._writing = False
+            self._busy = False
         return len(buf)
 
-    def _write_text(self, buf):
-        """Send what ends in other characters than ASCII, and keep the beginning of one until the rest comes.
-
-        Paste mode echoes them byte by byte, and a client fails on a frame that is not UTF-8: RFC 6455 §8.1.
+    def _write_byte(self, buf):
+        """Send a character when it is complete. Paste mode echoes it in bytes, and a frame of text that is no UTF-8
+        ends the connection: RFC 6455 §8.1.
         """
         text = self._rest + buf
         self._rest = b""
-        self._ways = self._all_ways
         try:
             str(text, "utf-8")
-            return self._webrepl.write(text)
-        except UnicodeError:
-            if len(text) > 3:
-                return self._webrepl.write(text)
-        self._rest = text
-        self._ways = (self._write_text,) * 4
-        return len(buf)
+        except ValueError:
+            if len(text) < 4:
+                self._rest = text
+                return 1
+        return self._webrepl.write(text)
 
     def _write_long(self, buf):
-        """Send more than a frame takes, in halves: a loop would have a branch."""
-        buf = memoryview(buf)
+        """Send in halves what does not fit into a frame: a loop would have a branch."""
         half = len(buf) // 2
-        self.write(buf[:half])
-        return half + self.write(buf[half:])
+        buf = memoryview(buf)
+        return self.write(buf[:half]) + self.write(buf[half:])
 
     def ioctl(self, request, arg):
         """Close, which os.dupterm() asks for at the end of the session."""
@@ -253,7 +250,7 @@ class _Term(io.IOBase):
         return 0
 
 
-def _come_back():
+def _later():
     """Have the client read from in a while: on lwIP ports nobody calls again for what is in the socket already.
 
     Other ports call as long as there is something to read, and need not have a timer of this kind.
@@ -264,7 +261,7 @@ def _come_back():
 
         _timer = _timer or Timer(-1)
         _timer.init(mode=Timer.ONE_SHOT, period=_RING_PERIOD, callback=_on_data)
-    except (ImportError, AttributeError, ValueError, OSError):
+    except Exception:
         pass
 
 
@@ -272,7 +269,7 @@ def _on_data(_):
     """Socket callback of the client."""
     # No branch here either, or Ctrl-C would strike here instead of in the program.
     global _pinged
-    _pinged = None
+    _pinged = 0
     os.dupterm_notify(None)
 
 
@@ -293,31 +290,28 @@ def _lose():
     print("WebREPL client is gone")
 
 
-def _is_free():
-    """Tell if there is room for a client: the present one has to leave if it is not heard of any more."""
+def _ask_client():
+    """Drop the client, if there is one, if it has gone, or has not been heard of since it was asked for long."""
     global _pinged
     if client_s and hasattr(os, "dupterm_notify"):
         # It may have gone, and its socket's turn is still to come.
         os.dupterm_notify(None)
-        if _pinged is None:
-            if client_s and not _term._writing:
-                # A ping: RFC 6455 §5.5.2.
-                client_s.write(b"\x89\x00")
-                _pinged = time.ticks_ms()
-        elif time.ticks_diff(time.ticks_ms(), _pinged) > _PONG_TIMEOUT:
-            _lose()
-    return not client_s
+        if _pinged:
+            if time.ticks_diff(time.ticks_ms(), _pinged) > _PONG_TIMEOUT:
+                _lose()
+        elif client_s and not _term._busy:
+            # A ping: RFC 6455 §5.5.2.
+            client_s.write(b"\x89\x00")
+            _pinged = time.ticks_ms()
 
 
 def _attach(cl, addr):
     """Make the socket cl, past its handshake, the client and the terminal."""
     global client_s, _term, _pinged
     print("WebREPL connection from:", addr)
-    stdin = select.poll()
-    stdin.register(sys.stdin, select.POLLIN)
-    _term = _Term(cl, _webrepl._webrepl(websocket.websocket(cl)), stdin)
+    _term = _Term(_webrepl._webrepl(websocket.websocket(cl)))
     client_s = cl
-    _pinged = None
+    _pinged = 0
     cl.settimeout(_WRITE_TIMEOUT)
     os.dupterm(_term)
     if hasattr(os, "dupterm_notify"):
@@ -328,13 +322,11 @@ def _attach(cl, addr):
 def _accept(listen_sock):
     """Accept a connection; return a generator that serves it, and its socket."""
     cl, addr = listen_sock.accept()
-    if DEBUG:
-        print("connection from", addr)
     cl.setblocking(False)
     try:
         # Or else each frame waits for the client's ACK of the one before.
         cl.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except (AttributeError, OSError):
+    except Exception:
         pass
     return _serve(cl, addr), cl
 
@@ -343,23 +335,24 @@ def _serve(cl, addr):
     """Answer the request on the socket cl, and close cl unless it has become the client. Yields like _request()."""
     try:
         for outcome in _request(cl):
-            if outcome is None:
-                yield
-            else:
+            if outcome is not None:
                 break
+            yield
         cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, None)
         if outcome is True:
             send_html(cl)
-        elif isinstance(outcome, bytes):
-            _switch_protocols(cl, outcome)
-            if _is_free():
-                _attach(cl, addr)
-            else:
+        elif isinstance(outcome, str):
+            if outcome:
+                _reply(cl, outcome)
+        else:
+            _upgrade(cl, outcome)
+            _ask_client()
+            if client_s:
                 print("Concurrent WebREPL connection from", addr, "rejected")
                 # RFC 6455 §5.5.1 and §7.4.1: a close frame, with a code that says to try again later, and a reason.
                 cl.write(b"\x88\x13\x03\xf5WebREPL is in use")
-        elif outcome:
-            cl.write("HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % outcome)
+            else:
+                _attach(cl, addr)
     except (OSError, MemoryError):
         if cl is client_s:
             _drop()
@@ -389,18 +382,19 @@ def accept_conn(listen_sock) -> bool:
 
 def _on_accept(listen_sock):
     """Socket callback of the listening socket, for one connection or, on lwIP ports, all that came at once."""
-    while True:
-        try:
+    try:
+        while True:
             serve, cl = _accept(listen_sock)
-        except (OSError, MemoryError):
-            return
-        _requests.append(serve)
-        # Two may be on their way, as browsers open a connection to spare; the one before has had its time.
-        if len(_requests) > 2:
-            _requests.pop(0).close()
-        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, serve.send)
-        # What has come before this call is no event.
-        next(serve)
+            _new.append(serve)
+            # Two may be on their way, as browsers open a connection to spare; the one before has had its time.
+            if len(_new) > 2:
+                _new.pop(0).close()
+            cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, serve.send)
+            # What has come before this call is no event.
+            next(serve)
+    except (OSError, MemoryError):
+        # No more, or no room for more.
+        pass
 
 
 def setup_conn(port: int, accept_handler):
@@ -412,13 +406,17 @@ def setup_conn(port: int, accept_handler):
     listen_s = socket.socket()
     try:
         listen_s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listen_s.bind(socket.getaddrinfo("0.0.0.0", port)[0][-1])
+        listen_s.bind(("", port))
         listen_s.listen(4)
         if accept_handler:
             listen_s.setblocking(False)
             if accept_handler is accept_conn:
                 accept_handler = _on_accept
-            listen_s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, accept_handler)
+            try:
+                listen_s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, accept_handler)
+            except Exception:
+                print("No socket callbacks, use webrepl.start_foreground()")
+                return stop()
     except BaseException:
         stop()
         raise
@@ -429,31 +427,31 @@ def setup_conn(port: int, accept_handler):
 
             interface = getattr(network, name)(*args)
             if interface.active():
-                print("WebREPL server started on http://%s:%d/" % (interface.ifconfig()[0], port))
+                print("WebREPL server started on", "http://%s:%d/" % (interface.ifconfig()[0], port))
                 shown = True
         except Exception:
             # A port without it, or one that wants to be told its pins.
             pass
     if not shown:
-        print("WebREPL server started on port", port)
+        print("WebREPL server started on", "port", port)
     return listen_s
 
 
-def _set_password(password):
+def _password(password):
     # A control character could not be typed, and a NUL would end the password early.
     if isinstance(password, str) and password and min(password) >= " ":
         try:
             return _webrepl.password(password)
         except ValueError:
             pass
-    raise ValueError("WebREPL password must be a string of 1 to 9 bytes")
+    raise ValueError("Password: str of 1 to 9 bytes")
 
 
 def stop() -> None:
     """Close the listening socket and all connections, and detach the WebREPL from the terminal."""
     global listen_s
-    while _requests:
-        _requests.pop().close()
+    while _new:
+        _new.pop().close()
     if listen_s:
         listen_s.close()
     listen_s = None
@@ -478,21 +476,21 @@ def start(port: int = 8266, password: str | None = None, accept_handler=accept_c
             import webrepl_cfg
 
             del sys.modules["webrepl_cfg"]
-            _set_password(webrepl_cfg.PASS)
+            _password(webrepl_cfg.PASS)
             static_host = getattr(webrepl_cfg, "BASE", static_host)
         except Exception as e:
-            print("WebREPL not started, webrepl_cfg.py: %r\nTo set it up: import webrepl_setup" % e)
+            print("webrepl_cfg: %r\nTo set it up: import webrepl_setup" % e)
             return
     else:
-        _set_password(password)
+        _password(password)
     if not accept_handler:
         print("Starting webrepl in foreground mode")
     setup_conn(port, accept_handler)
-    if accept_handler:
-        print("Started webrepl in", mode, "mode")
-    else:
+    if not accept_handler:
         while listen_s and not accept_conn(listen_s):
             pass
+    elif listen_s:
+        print("Started webrepl in", mode, "mode")
 
 
 def start_foreground(port: int = 8266, password: str | None = None) -> None:
