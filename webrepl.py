@@ -216,11 +216,11 @@ class _Term(io.IOBase):
             n = self._ways[(len(buf) < 2) & (buf[-1] > 127) | 2 * (len(buf) > 65535)](buf)
             self._busy = False
             return n
-        except (OSError, MemoryError):
-            _lose()
         except IndexError:
             # Nothing to write.
             self._busy = False
+        except Exception:
+            _lose()
         return len(buf)
 
     def _write_byte(self, buf):
@@ -315,7 +315,11 @@ def _attach(cl, addr):
     cl.settimeout(_WRITE_TIMEOUT)
     os.dupterm(_term)
     if hasattr(os, "dupterm_notify"):
-        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_data)
+        try:
+            cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_data)
+        except Exception:
+            # The REPL reads by itself then.
+            pass
         _on_data(cl)
 
 
@@ -338,7 +342,6 @@ def _serve(cl, addr):
             if outcome is not None:
                 break
             yield
-        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, None)
         if outcome is True:
             send_html(cl)
         elif isinstance(outcome, str):
@@ -353,7 +356,8 @@ def _serve(cl, addr):
                 cl.write(b"\x88\x13\x03\xf5WebREPL is in use")
             else:
                 _attach(cl, addr)
-    except (OSError, MemoryError):
+    except Exception:
+        # The connection broke, or there is too little memory for it. A tuple of both would want some, too.
         if cl is client_s:
             _drop()
     finally:
@@ -392,7 +396,7 @@ def _on_accept(listen_sock):
             cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, serve.send)
             # What has come before this call is no event.
             next(serve)
-    except (OSError, MemoryError):
+    except Exception:
         # No more, or no room for more.
         pass
 

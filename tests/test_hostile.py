@@ -1,0 +1,467 @@
+"""What strangers and accidents do to the server: nobody stalls it, breaks it, wears it out or keeps others out."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import websocket
+from board import PASSWORD, TIMEOUT, Board
+from client import PUT, Client
+
+MakeBoard = Callable[..., Board]
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+MEMORY = "import gc; gc.collect(); print(gc.mem_alloc())"
+
+
+def connect(board: Board) -> socket.socket:
+    """Open a TCP connection to the board."""
+    s = socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def page(board: Board) -> str:
+    """Fetch the page."""
+    with connect(board) as s:
+        s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        data = b""
+        while part := s.recv(4096):
+            data += part
+        return data.decode()
+
+
+def in_use(board: Board) -> bool:
+    """Connect as a WebSocket client; tell if the place is taken."""
+    with Client(board.port, login=False) as c:
+        opcode, data = c.ws.recv_data()
+        return opcode == websocket.ABNF.OPCODE_CLOSE and bytes(data[:2]) == b"\x03\xf5"
+
+
+# Nobody stalls a program.
+
+PROGRAM = """
+import time
+def longest_pause(ms):
+    worst = 0
+    end = time.ticks_add(time.ticks_ms(), ms)
+    last = time.ticks_us()
+    while time.ticks_diff(end, time.ticks_ms()) > 0:
+        now = time.ticks_us()
+        worst = max(worst, time.ticks_diff(now, last))
+        last = now
+    return worst
+"""
+
+SLOW = {"silent": b"", "stops in the first line": b"GET / HT", "stops in a header": REQUEST[:80]}
+
+
+def drip(s: socket.socket, stop: threading.Event) -> None:
+    """Send a request so slowly that it will never end."""
+    with contextlib.suppress(OSError):
+        while not stop.wait(0.02):
+            s.sendall(b"G")
+            s.sendall(b"ET / HTTP/1.1\r\nX: ")
+
+
+@pytest.mark.parametrize("attack", [*SLOW, "drips", "many at once"])
+def test_no_stall(board: Board, attack: str) -> None:
+    board.run(PROGRAM)
+    with contextlib.ExitStack() as stack:
+        stop = threading.Event()
+        stack.callback(stop.set)
+        if attack in SLOW:
+            stack.enter_context(connect(board)).sendall(SLOW[attack])
+        elif attack == "drips":
+            s = stack.enter_context(connect(board))
+            threading.Thread(target=drip, args=(s, stop), daemon=True).start()
+        else:
+            for i in range(10):
+                stack.enter_context(connect(board)).sendall(REQUEST[:i])
+        # In microseconds; of three tries, as the machine may have other things to do.
+        assert min(int(board.run("print(longest_pause(300))")) for _ in range(3)) < 50_000
+
+
+@pytest.mark.parametrize("attack", SLOW)
+def test_slow_clients_keep_nobody_out(board: Board, attack: str) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connect(board)).sendall(SLOW[attack])
+        assert page(board).startswith("HTTP/1.1 200 OK")
+        with Client(board.port) as c:
+            assert c.run("print(6*7)") == "42"
+
+
+def test_a_slow_request_of_two_is_served(board: Board) -> None:
+    with connect(board) as slow, connect(board) as spare:
+        slow.sendall(b"GET / HT")
+        board.run("print(1)")
+        slow.sendall(b"TP/1.1\r\n\r\n")
+        assert slow.recv(15) == b"HTTP/1.1 200 OK"
+        spare.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+        assert spare.recv(12) == b"HTTP/1.1 404"
+
+
+@pytest.mark.parametrize("events", ["level"], indirect=True)
+@pytest.mark.parametrize("attack", ["silent", "drips"])
+@pytest.mark.parametrize("call", ["accept_conn(s)", "server_handshake(s.accept()[0])"])
+def test_waiting_calls_have_a_deadline(make_board: MakeBoard, events: str, call: str, attack: str) -> None:
+    board = make_board("import webrepl", events=events)
+    board.run(f"""
+import socket, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('', {board.port}))
+s.listen(1)
+""")
+    stop = threading.Event()
+    with connect(board) as cl:
+        if attack == "drips":
+            threading.Thread(target=drip, args=(cl, stop), daemon=True).start()
+        out = board.run(
+            f"t = time.ticks_ms(); print(webrepl.{call}, 4000 < time.ticks_diff(time.ticks_ms(), t) < 7000)", timeout=20
+        )
+        stop.set()
+    assert out == "False True"
+
+
+# The client that vanished.
+
+
+class Relay:
+    """Pass on what a client and the board say to each other, until the network is gone and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._gone = threading.Event()
+        self._board = port
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self.port: int = self._sockets[0].getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        client, _ = self._sockets[0].accept()
+        board = socket.create_connection(("127.0.0.1", self._board))
+        self._sockets += [client, board]
+        for a, b in ((client, board), (board, client)):
+            threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not self._gone.is_set():
+                    sink.sendall(data)
+
+    def vanish(self) -> None:
+        """From now on, nothing is passed on, not even the end of a connection."""
+        self._gone.set()
+
+    def close(self) -> None:
+        """End all connections."""
+        for s in self._sockets:
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+            s.close()
+
+
+@pytest.fixture
+def relay(board: Board) -> Iterator[Relay]:
+    """Return a relay to the board."""
+    relay = Relay(board.port)
+    yield relay
+    relay.close()
+
+
+CLOCK = """
+import time
+class Clock:
+    # The server's clock, which can be put forward.
+    ahead = 0
+    ticks_diff = staticmethod(time.ticks_diff)
+    sleep_ms = staticmethod(time.sleep_ms)
+    def ticks_ms(self):
+        return time.ticks_add(time.ticks_ms(), self.ahead)
+import webrepl
+webrepl.time = clock = Clock()
+"""
+
+
+@contextlib.contextmanager
+def reading(c: Client) -> Iterator[None]:
+    """Let a client read, and so answer pings, in the background."""
+
+    def read() -> None:
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            while True:
+                c.receive()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    yield
+    c.ws.sock.shutdown(socket.SHUT_RDWR)
+    thread.join(TIMEOUT)
+
+
+def test_vanished_client_is_replaced_in_real_time(board: Board, relay: Relay) -> None:
+    with Client(relay.port) as gone:
+        assert gone.run("print(1)") == "1"
+        relay.vanish()
+        asked = time.monotonic()
+        assert in_use(board)
+        while time.monotonic() < asked + 4.5:
+            assert in_use(board)
+            time.sleep(0.5)
+        time.sleep(max(0, asked + 5.2 - time.monotonic()))
+        with Client(board.port) as c:
+            board.wait("WebREPL client is gone\r\n.*WebREPL connection from")
+            assert c.run("print(6*7)") == "42"
+
+
+def test_vanished_client_stays_if_nobody_asks(board: Board, relay: Relay) -> None:
+    board.run(CLOCK)
+    with Client(relay.port) as gone:
+        relay.vanish()
+        board.run("clock.ahead += 3600_000; print(webrepl.client_s is not None)")
+        # The hour does not count: it has not been asked yet.
+        assert in_use(board)
+        board.run("clock.ahead += 4000")
+        assert in_use(board)
+        board.run("clock.ahead += 1100")
+        with Client(board.port) as c:
+            assert c.run("print(6*7)") == "42"
+        gone.vanish()
+
+
+def test_live_client_is_never_replaced(board: Board) -> None:
+    board.run(CLOCK)
+    with Client(board.port) as c, reading(c):
+        for _ in range(5):
+            assert in_use(board)
+            # The answer to the ping is taken in before the prompt comes back.
+            time.sleep(0.05)
+            board.run("clock.ahead += 60_000")
+        assert board.run("print(webrepl.client_s is not None)") == "True"
+
+
+def test_client_that_typed_is_not_replaced(board: Board, relay: Relay) -> None:
+    board.run(CLOCK)
+    with Client(relay.port) as c:
+        # This client does not answer pings while it does not read.
+        for i in range(3):
+            assert in_use(board)
+            board.run("clock.ahead += 4000")
+            c.type(str(i))
+            board.wait(f"{i}$")
+            board.type("\x08")
+            board.run("clock.ahead += 4000")
+
+
+# Nothing is left behind.
+
+
+def reset(s: socket.socket) -> None:
+    """Close a connection so that the other side gets a reset."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def handshake(s: socket.socket) -> None:
+    """Become a WebSocket client, up to the password prompt."""
+    s.sendall(REQUEST)
+    data = b""
+    while b"Password: " not in data and b"in use" not in data:
+        data += s.recv(4096)
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return a WebSocket frame with a mask of zeros."""
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
+
+
+BROKEN: dict[str, Callable[[socket.socket], object]] = {
+    "connects and leaves": socket.socket.close,
+    "connects and resets": reset,
+    "half a line": lambda s: (s.sendall(b"GET / HT"), s.close()),
+    "half a line, reset": lambda s: (s.sendall(b"GET / HT"), reset(s)),
+    "half a request": lambda s: (s.sendall(REQUEST[:100]), s.close()),
+    "half a request, reset": lambda s: (s.sendall(REQUEST[:100]), reset(s)),
+    "page not read": lambda s: (s.sendall(b"GET / HTTP/1.1\r\n\r\n"), reset(s)),
+    "not found": lambda s: (s.sendall(b"GET /x HTTP/1.1\r\n\r\n"), s.recv(1000), s.close()),
+    "junk": lambda s: (s.sendall(random.randbytes(100)), s.close()),
+    "TLS": lambda s: (s.sendall(b"\x16\x03\x01\x02\x00\x01\x00"), s.recv(10), s.close()),
+    "too large": lambda s: (s.sendall(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 2000), s.close()),
+    "handshake, leaves": lambda s: (s.sendall(REQUEST), s.close()),
+    "handshake, reset": lambda s: (s.sendall(REQUEST), reset(s)),
+    "prompt, leaves": lambda s: (handshake(s), s.close()),
+    "prompt, reset": lambda s: (handshake(s), reset(s)),
+    "wrong password": lambda s: (handshake(s), s.sendall(frame(1, b"wrong\r")), s.recv(100), s.close()),
+    "close frame": lambda s: (handshake(s), s.sendall(frame(8, b"\x03\xe8")), s.recv(100), s.close()),
+    "half a frame": lambda s: (handshake(s), s.sendall(frame(1, b"xyz")[:4]), s.close()),
+    "frame of 64 KiB": lambda s: (handshake(s), s.sendall(b"\x81\xff\0\0\0\0\0\1\0\0"), s.close()),
+    "dies in a PUT": lambda s: (
+        handshake(s),
+        s.sendall(frame(1, PASSWORD.encode() + b"\r")),
+        s.sendall(frame(2, struct.pack("<2sBBQLH64s", b"WA", PUT, 0, 0, 999, 1, b"f") + b"xxx")),
+        reset(s),
+    ),
+}
+
+
+@pytest.mark.timeout(300)
+def test_broken_connections_leave_nothing_behind(board: Board) -> None:
+    def soak(rounds: int) -> None:
+        for _ in range(rounds):
+            for broken in BROKEN.values():
+                with contextlib.suppress(OSError), connect(board) as s:
+                    broken(s)
+                # All that has come is dealt with before this is; more than the backlog would have to try again.
+                page(board)
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            in_use(board)
+
+    soak(5)
+    board.run("webrepl.client_s and webrepl.client_s.close()")
+    soak(1)
+    descriptors, allocated, shown = board.descriptors(), int(board.run(MEMORY)), len(board.text)
+    soak(250)
+    assert "Traceback" not in board.text
+    lines = board.text[shown:].count("\n")
+    assert lines < 250 * len(BROKEN) * 1.2
+    assert abs(board.descriptors() - descriptors) <= 2
+    assert int(board.run(MEMORY)) <= allocated + 1000
+    with Client(board.port) as c:
+        assert c.run("print(6*7)") == "42"
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "MemoryError", "OSError(104)"])
+@pytest.mark.parametrize("where", ["_reply", "_attach", "_ask_client", "_upgrade"])
+def test_exception_in_a_callback_closes_the_socket(board: Board, where: str, error: str) -> None:
+    before = board.descriptors()
+    board.run(f"def fail(*args): raise {error}\nwas = webrepl.{where}; webrepl.{where} = fail")
+    for request in (REQUEST, b"GET / HTTP/1.1\r\n\r\n"):
+        with connect(board) as s, contextlib.suppress(ConnectionError):
+            s.sendall(request)
+            while s.recv(1000):
+                pass
+    board.run(f"webrepl.{where} = was; webrepl._drop()")
+    assert board.descriptors() == before
+    with Client(board.port) as c:
+        assert c.run("print(6*7)") == "42"
+
+
+FILL = """
+import gc
+from machine import Timer
+hog = []
+timer = Timer(-1)
+def free(_):
+    hog.clear()
+def fill(left):
+    timer.init(mode=Timer.ONE_SHOT, period=1000, callback=free)
+    gc.collect()
+    while gc.mem_free() > left:
+        hog.append(bytearray(32))
+"""
+
+
+def test_too_little_memory_for_a_client(make_board: MakeBoard, events: str) -> None:
+    board = make_board(events=events, heap="64k")
+    board.run(FILL)
+    with Client(board.port) as c:
+        assert c.run("print(6*7)") == "42"
+    before = board.descriptors()
+    served = set()
+    for left in (500, 1000, 1500, 2000, 2500, 3000, 4000, 6000):
+        board.type(f"fill({left})\r")
+        board.wait(">>> ")
+        for _ in range(3):
+            try:
+                with Client(board.port, timeout=0.3):
+                    served.add(True)
+            except (OSError, websocket.WebSocketException):
+                served.add(False)
+        # The prompt may be short of memory itself, so the timer is waited for.
+        while board.type("\rprint(len(hog))\r") or board.wait(r"(\d+|MemoryError)[^\n]*\r\n>>> ")[1] != b"0":
+            pass
+        board.run("gc.collect()")
+        with Client(board.port) as c:
+            assert c.run("print(6*7)") == "42", left
+        board.wait("EOF received|client is gone")
+    assert served == {True, False}
+    assert board.descriptors() <= before + 1
+
+
+# Boards that lack something.
+
+WITHOUT = """
+import os, socket, sys
+class Without:
+    def __init__(self, module, *names): self.module = module; self.names = names
+    def __getattr__(self, name):
+        if name in self.names: raise AttributeError(name)
+        return getattr(self.module, name)
+class Deaf:
+    # A socket without callbacks.
+    def __init__(self, sock): self.sock = sock
+    def __getattr__(self, name): return getattr(self.sock, name)
+    def setsockopt(self, level, option, value):
+        if option == 20: raise OSError(22)
+        self.sock.setsockopt(level, option, value)
+class DeafSockets(Without):
+    def socket(self): return Deaf(socket.socket())
+import webrepl
+"""
+
+
+@pytest.mark.parametrize("lack", ["Without(socket, 'TCP_NODELAY')", "Without(socket, 'IPPROTO_TCP')"])
+def test_no_tcp_nodelay(make_board: MakeBoard, events: str, lack: str) -> None:
+    board = make_board("", events=events)
+    board.run(WITHOUT + f"webrepl.socket = {lack}; webrepl.start({board.port})")
+    with Client(board.port) as c:
+        assert c.run("print(6*7)") == "42"
+
+
+def test_no_dupterm_notify(make_board: MakeBoard, events: str) -> None:
+    board = make_board("", events=events)
+    board.run(WITHOUT + f"webrepl.os = Without(os, 'dupterm_notify'); webrepl.start({board.port})")
+    assert "200 OK" in page(board)
+    with Client(board.port, login=False) as c:
+        c.wait("Password: ")
+        assert in_use(board)
+        assert board.run("print(webrepl.client_s is not None, webrepl._pinged)") == "True 0"
+    assert "Traceback" not in board.text
+
+
+def test_no_socket_callbacks(make_board: MakeBoard) -> None:
+    board = make_board("")
+    before = board.descriptors()
+    out = board.run(
+        WITHOUT + f"webrepl.socket = DeafSockets(socket); webrepl.start({board.port}); print(webrepl.listen_s)"
+    )
+    assert out.splitlines() == ["No socket callbacks, use webrepl.start_foreground()", "None"]
+    assert board.descriptors() == before
+    board.type(f"webrepl.start_foreground({board.port})\r")
+    board.wait("WebREPL server started on")
+    with Client(board.port) as c:
+        assert c.run("print(6*7)") == "42"
+
+
+def test_not_http_is_not_mentioned(board: Board) -> None:
+    shown = len(board.text)
+    for name in ("junk", "TLS", "connects and leaves", "half a line", "too large"):
+        with contextlib.suppress(OSError), connect(board) as s:
+            BROKEN[name](s)
+    page(board)
+    board.run("print(1)")
+    assert re.sub(r"raw REPL.*", "", board.text[shown:], flags=re.DOTALL).strip() == ""
