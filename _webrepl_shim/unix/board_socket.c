@@ -210,7 +210,13 @@ static ssize_t board_write(const void *sock_in, const void *buf, size_t len, int
     return board_wait(sock, POLLOUT, SO_SNDTIMEO) ? send(sock->fd, buf, len, flags | MSG_DONTWAIT) : -1;
 }
 
-#define accept(fd, addr, len) (board_wait(self, POLLIN, SO_RCVTIMEO) ? accept(fd, addr, len) : -1)
+// The port accepts first and makes its objects then: short of memory for them, it would lose the descriptor.
+static int board_accept(const void *sock, int fd, struct sockaddr *addr, socklen_t *len) {
+    m_del(byte, m_new(byte, 256), 256);
+    return board_wait(sock, POLLIN, SO_RCVTIMEO) ? accept(fd, addr, len) : -1;
+}
+
+#define accept(fd, addr, len) board_accept(self, fd, addr, len)
 #define read(fd, buf, len) (board_wait(o, POLLIN, SO_RCVTIMEO) ? read(fd, buf, len) : -1)
 #define recv(fd, buf, len, flags) (board_wait(self, POLLIN, SO_RCVTIMEO) ? recv(fd, buf, len, flags) : -1)
 #define recvfrom(fd, buf, len, flags, addr, n) \

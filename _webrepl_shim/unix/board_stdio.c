@@ -79,7 +79,9 @@ static void stdin_read(void) {
 }
 
 void board_poll(int timeout_ms) {
-    timeout_ms = board_timer_wait_ms(timeout_ms);
+    // Timers first: a socket that stays readable leaves the scheduler no other turn.
+    board_timer_run();
+    timeout_ms = MP_STATE_VM(sched_state) == MP_SCHED_PENDING ? 0 : board_timer_wait_ms(timeout_ms);
     struct pollfd fds[1 + BOARD_EVENTS_MAX];
     bool want_stdin = stdin_open && (mp_interrupt_char >= 0 || ringbuf_free(&stdin_ringbuf) != 0);
     fds[0].fd = want_stdin ? STDIN_FILENO : -1;
@@ -92,7 +94,6 @@ void board_poll(int timeout_ms) {
     if (ready > 0 && n != 0) {
         board_socket_poll_done(fds + 1);
     }
-    board_timer_run();
 }
 
 int __wrap_mp_hal_stdin_rx_chr(void);
@@ -103,7 +104,7 @@ int __wrap_mp_hal_stdin_rx_chr(void) {
             return c;
         }
         // Inside a callback no other callback can run, so there only the serial console is worth waiting for.
-        board_poll(MP_STATE_VM(sched_state) == MP_SCHED_IDLE ? -1 : MP_STATE_VM(sched_state) == MP_SCHED_PENDING ? 0 : 1);
+        board_poll(MP_STATE_VM(sched_state) < 0 ? 1 : -1);
         mp_handle_pending(true);
     }
 }
