@@ -12,7 +12,7 @@ import time
 
 import _webrepl
 import websocket
-from micropython import const
+from micropython import const, schedule
 
 # The public names: https://docs.micropython.org/en/latest/library/webrepl.html
 DEBUG = 0
@@ -28,9 +28,16 @@ _pinged = 0
 _new: list = []
 _timer = None
 
-# Tells if the stdin ring buffer has something.
-_stdin = select.poll()
-_stdin.register(sys.stdin, select.POLLIN)
+# True while what is printed may be waiting for the client.
+_busy = False
+
+# Tells if the stdin ring buffer has something; None where poll() does not know.
+_stdin = None
+try:
+    _stdin = select.poll()
+    _stdin.register(sys.stdin, select.POLLIN)
+except Exception:
+    _stdin = None
 
 # What is kept of a line of a request, and what is read of all of it, in bytes: a browser may bring 4 KB of cookies.
 _LINE = const(128)
@@ -161,15 +168,13 @@ def send_html(cl) -> None:
         cl.close()
 
 
-class _Term(io.IOBase):
+class _Term(getattr(io, "IOBase", object)):  # type: ignore[misc]
     """What os.dupterm() gets: the _webrepl object, with the stdin ring buffer and slow clients in mind."""
 
     def __init__(self, webrepl):
         self._webrepl = webrepl
         # How much was read since the ring buffer was last seen empty, and since when it is full, in ticks, or 0.
         self._fed = self._full = 0
-        # True while a write may be waiting for the client.
-        self._busy = False
         # Bytes of a character that is not complete yet.
         self._rest = b""
         self._ways = (webrepl.write, self._write_byte, self._write_long)
@@ -177,19 +182,21 @@ class _Term(io.IOBase):
     def readinto(self, buf):
         """Read a byte for os.dupterm(); return None if there is none, or no room for it."""
         try:
-            lost = False
-            if self._busy or (self._fed >= _RING and _stdin.poll(0)):
+            full = False
+            if self._fed > _RING // 2:
+                if _stdin.poll(0):
+                    full = self._fed >= _RING
+                else:
+                    self._fed = self._full = 0
+            if full or _busy:
                 _later()
                 self._full = self._full or time.ticks_ms()
                 # If the program has read nothing for long, what follows is lost, up to the Ctrl-C that may be in it.
-                lost = not self._busy and time.ticks_diff(time.ticks_ms(), self._full) > _RING_TIMEOUT
-                if not lost:
+                if _busy or time.ticks_diff(time.ticks_ms(), self._full) < _RING_TIMEOUT:
                     return None
-            elif self._fed >= _RING:
-                self._fed = self._full = 0
             client_s.setblocking(False)
             n = self._webrepl.readinto(buf)
-            while lost and n and buf[0] != 3:
+            while full and n and buf[0] != 3:
                 n = self._webrepl.readinto(buf)
             client_s.settimeout(_WRITE_TIMEOUT)
             if n:
@@ -210,15 +217,16 @@ class _Term(io.IOBase):
 
     def write(self, buf):
         """Send what is printed; a client that does not read for _WRITE_TIMEOUT is given up."""
+        global _busy
         # Ctrl-C strikes at branches, and os.dupterm() would give up the client for it here: so there is none.
         try:
-            self._busy = True
+            _busy = True
             n = self._ways[(len(buf) < 2) & (buf[-1] > 127) | 2 * (len(buf) > 65535)](buf)
-            self._busy = False
+            _busy = False
             return n
         except IndexError:
             # Nothing to write.
-            self._busy = False
+            _busy = False
         except Exception:
             _lose()
         return len(buf)
@@ -235,7 +243,8 @@ class _Term(io.IOBase):
             if len(text) < 4:
                 self._rest = text
                 return 1
-        return self._webrepl.write(text)
+        self._webrepl.write(text)
+        return 1
 
     def _write_long(self, buf):
         """Send in halves what does not fit into a frame: a loop would have a branch."""
@@ -251,12 +260,15 @@ class _Term(io.IOBase):
 
 
 def _later():
-    """Have the client read from in a while: on lwIP ports nobody calls again for what is in the socket already.
+    """Have the client read from after a write, or else in a while. lwIP ports don't call again for what has come.
 
     Other ports call as long as there is something to read, and need not have a timer of this kind.
     """
     global _timer
     try:
+        if _busy:
+            schedule(_on_data, None)
+            return
         from machine import Timer
 
         _timer = _timer or Timer(-1)
@@ -275,7 +287,7 @@ def _on_data(_):
 
 def _drop():
     """Detach and close the client, if there is one."""
-    global client_s, _term
+    global client_s, _term, _busy
     term = os.dupterm(None)
     if term is not _term:
         # Somebody has put another stream there since.
@@ -283,6 +295,7 @@ def _drop():
     if client_s:
         client_s.close()
     client_s = _term = None
+    _busy = False
 
 
 def _lose():
@@ -296,10 +309,14 @@ def _ask_client():
     if client_s and hasattr(os, "dupterm_notify"):
         # It may have gone, and its socket's turn is still to come.
         os.dupterm_notify(None)
-        if _pinged:
+        term = os.dupterm(None)
+        os.dupterm(term)
+        if term is not _term:
+            _drop()
+        elif _pinged:
             if time.ticks_diff(time.ticks_ms(), _pinged) > _PONG_TIMEOUT:
                 _lose()
-        elif client_s and not _term._busy:
+        elif client_s and not _busy:
             # A ping: RFC 6455 §5.5.2.
             client_s.write(b"\x89\x00")
             _pinged = time.ticks_ms()
@@ -309,7 +326,10 @@ def _attach(cl, addr):
     """Make the socket cl, past its handshake, the client and the terminal."""
     global client_s, _term, _pinged
     print("WebREPL connection from:", addr)
-    _term = _Term(_webrepl._webrepl(websocket.websocket(cl)))
+    if _stdin and hasattr(io, "IOBase"):
+        _term = _Term(_webrepl._webrepl(websocket.websocket(cl)))
+    else:
+        _term = _webrepl._webrepl(websocket.websocket(cl, True))
     client_s = cl
     _pinged = 0
     cl.settimeout(_WRITE_TIMEOUT)

@@ -64,6 +64,12 @@ class Client:
         self._seen = match.end()
         return match
 
+    def skip_to(self, end: str) -> None:
+        """Receive until this text has come, and forget what came before it: for output without end."""
+        tail = ""
+        while end not in tail:
+            tail = tail[-len(end) :] + self.ws.recv_data()[1].decode()
+
     def type(self, keys: str) -> None:
         """Send a text frame."""
         self.ws.send(keys)

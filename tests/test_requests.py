@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import re
 import socket
 from collections.abc import Iterator
@@ -159,7 +160,7 @@ def parse(board: Board, pieces: list[bytes]) -> tuple[Outcome, bytes]:
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     """Cut data at these places, with nothing coming in between."""
     places = [0, *sorted(place % (len(data) + 1) for place in at), len(data)]
-    return [piece for a, b in zip(places, places[1:], strict=False) for piece in (data[a:b], b"")]
+    return [piece for a, b in itertools.pairwise(places) for piece in (data[a:b], b"")]
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -295,6 +296,7 @@ def test_megabytes_are_refused_early(board: Board) -> None:
     sent = 0
     with socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT) as s:
         s.sendall(b"GET / HTTP/1.1\r\nCookie: ")
-        with pytest.raises(ConnectionError):
+        with contextlib.suppress(ConnectionError):
             while sent < 100_000_000:
                 sent += s.send(b"x" * 1000)
+    assert sent < 100_000_000

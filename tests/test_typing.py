@@ -1,0 +1,313 @@
+"""What is typed and pasted arrives, whole and in order; what is printed does not stand still."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import websocket
+from board import Board, free_port, write_flash
+from client import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+MakeBoard = Callable[..., Board]
+
+
+def script(size: int, seed: int = 0) -> tuple[str, str]:
+    """Return a program of at least so many bytes, and what it prints: something that any lost byte changes."""
+    rng = random.Random(seed)
+    values: list[int] = []
+    lines = ["v = []\r"]
+    while sum(map(len, lines)) < size:
+        values.append(rng.randrange(10**9))
+        lines.append(f"v.append({values[-1]})\r")
+    return "".join(lines) + "print(len(v), sum(v), v[::97])\r", f"{len(values)} {sum(values)} {values[::97]}"
+
+
+def split(text: str, how: str) -> list[str]:
+    """Split a text into frames."""
+    if how == "one frame":
+        return [text]
+    if how == "1000 frames":
+        n = -(-len(text) // 1000)
+        return [text[i : i + n] for i in range(0, len(text), n)]
+    cuts = sorted(random.Random(1).sample(range(1, len(text)), 60))
+    return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+@contextlib.contextmanager
+def sending(c: Client, frames: list[str]) -> Iterator[None]:
+    """Send frames in the background, as the board may not take them before its echo is read."""
+    thread = threading.Thread(target=lambda: [c.type(frame) for frame in frames])
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.parametrize("how", ["one frame", "1000 frames", "at random"])
+@pytest.mark.parametrize("mode", ["paste", "raw", "friendly"])
+def test_20_kb(board: Board, mode: str, how: str) -> None:
+    text, printed = script(20_000)
+    start, ready, end = {
+        "paste": ("\x05", "=== $", "\x04"),
+        "raw": ("\x01", "raw REPL; CTRL-B to exit\r\n>", "\x04"),
+        "friendly": ("", "", ""),
+    }[mode]
+    with Client(board.port) as c:
+        c.type(start)
+        c.wait(ready)
+        with sending(c, split(text + end, how)):
+            c.wait(re.escape(printed) + "\r\n")
+
+
+def test_50_kb_as_ides_send_it(board: Board) -> None:
+    text, printed = script(50_000)
+    with Client(board.port) as c:
+        c.type("\r\x03\x03\r\x01")
+        c.wait("raw REPL; CTRL-B to exit\r\n>")
+        with sending(c, [text[i : i + 255] for i in range(0, len(text), 255)] + ["\x04"]):
+            c.wait("OK" + re.escape(printed) + "\r\n\x04\x04>")
+        c.type("\x02")
+        c.wait(">>> $")
+        assert c.run("print(6*7)") == "42"
+
+
+@pytest.fixture(scope="module", params=["level", "edge"])
+def desk(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Board]:
+    """Return a board for many examples."""
+    flash: Path = tmp_path_factory.mktemp("desk")
+    port = free_port()
+    write_flash(flash, port)
+    with Board(flash, port=port, events=request.param) as board:
+        board.wait(">>> ")
+        yield board
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1000), sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=30))
+def test_frames_of_any_sizes(desk: Board, seed: int, sizes: list[int]) -> None:
+    text, printed = script(3000, seed)
+    frames: list[str] = []
+    at = 0
+    while at < len(text):
+        frames.append(text[at : at + sizes[len(frames) % len(sizes)]])
+        at += len(frames[-1])
+    with Client(desk.port) as c:
+        c.type("\x01")
+        c.wait("raw REPL; CTRL-B to exit\r\n>")
+        with sending(c, [*frames, "\x04"]):
+            c.wait("OK" + re.escape(printed) + "\r\n\x04\x04>")
+        c.type("\x02")
+        c.wait(">>> $")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_characters_of_several_bytes(board: Board, size: int) -> None:
+    text = "print('äß€😀' * 2)\r" * 30
+    data = text.encode()
+    with Client(board.port) as c:
+        c.type("\x05")
+        c.wait("=== $")
+        for i in range(0, len(data), size):
+            c.ws.send(data[i : i + size], websocket.ABNF.OPCODE_TEXT)
+        # The echo has all of them, in frames that are UTF-8 each: the client would not take others.
+        c.wait(re.escape("print('äß€😀' * 2)\r\n=== ") * 2)
+        c.type("\x04")
+        c.wait("(äß€😀äß€😀\r\n){30}")
+
+
+def test_output_that_is_not_utf_8_holds_up_nothing(board: Board) -> None:
+    with Client(board.port) as c:
+        received = b""
+        c.ws.frame_buffer.skip_utf8_validation = c.ws.cont_frame.skip_utf8_validation = True
+        c.type("import sys; sys.stdout.buffer.write(b'\\xc3'); sys.stdout.buffer.write(b'\\xff' * 3); print('end')\r")
+        while b"end\r\n>>> " not in received:
+            received += bytes(c.ws.recv_data()[1])
+        assert b"\xff\xff\xff" in received
+
+
+def test_print_of_more_than_a_frame(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("print('x' * 70000 + '\\xe9')\r")
+        c.wait("é\r\n>>> ")
+        assert c.text.count("x") == 70000 + 2
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize("typed", [0, 5, 120, 300, 2000])
+@pytest.mark.parametrize("program", ["while True: pass", "while True: time.sleep(1)"])
+def test_ctrl_c_after_keys(board: Board, program: str, typed: int) -> None:
+    with Client(board.port) as c:
+        c.run("import time")
+        c.type(program + "\r\r")
+        board.wait("\\.\\.\\. \r\n")
+        c.type("#" * typed)
+        start = time.monotonic()
+        c.type("\x03")
+        c.wait("KeyboardInterrupt: \r\n>>> ")
+        assert time.monotonic() - start < (1 if typed < 255 else 3)
+        # Of what was typed, the prompt gets no more than the ring buffer took.
+        c.type("\x03print(6*7)\r")
+        c.wait("42\r\n>>> ")
+        assert c.text.count("#") <= 259
+
+
+def test_ctrl_c_while_printing_keeps_the_session(board: Board) -> None:
+    with Client(board.port) as c:
+        for i in range(30):
+            c.type(f"while True: print({'chr(233)' if i % 2 else 'chr(101)'} * {i * 10 + 1})\r\r")
+            c.skip_to("\r\n" + chr(233 if i % 2 else 101))
+            (c if i % 3 else board).type("\x03")
+            c.skip_to("KeyboardInterrupt: \r\n>>> ")
+
+
+def test_ctrl_c_goes_on_reading(board: Board) -> None:
+    with Client(board.port) as c:
+        c.type("while True: pass\r\r")
+        board.wait("\\.\\.\\. \r\n")
+        c.type("\x03print(6*7)\r")
+        c.wait("KeyboardInterrupt: .*42\r\n>>> ")
+
+
+# Programs that read
+
+
+def test_input_and_stdin_get_everything(board: Board) -> None:
+    lines = [f"line {i} " + "x" * (i % 90) for i in range(200)]
+    with Client(board.port) as c:
+        c.type("a = [input() for _ in range(200)]\r")
+        c.wait("range\\(200\\)\\]\r\n")
+        with sending(c, ["".join(line + "\r" for line in lines)]):
+            c.wait("line 199.*>>> $")
+        assert c.run("print(len(a), sum(map(len, a)))") == f"200 {sum(map(len, lines))}"
+        c.type("import sys, time; time.sleep_ms(300); b = sys.stdin.read(8000)\r")
+        c.wait("8000\\)\r\n")
+        with sending(c, ["y" * 8000]):
+            c.wait(">>> $")
+        assert c.run("print(len(b), b.count('y'))") == "8000 8000"
+
+
+def test_stdin_that_is_read_late(board: Board) -> None:
+    """The ring buffer is full meanwhile, but not for long."""
+    with Client(board.port) as c:
+        c.type("import sys, time; time.sleep_ms(700); b = sys.stdin.read(2000)\r")
+        c.wait("2000\\)\r\n")
+        c.type("y" * 2000)
+        c.wait(">>> $")
+        assert c.run("print(b.count('y'))") == "2000"
+
+
+def test_waiting_input_costs_a_program_little(make_board: MakeBoard, events: str) -> None:
+    board = make_board(events=events)
+    count = """
+import time
+def count():
+    n = 0
+    end = time.ticks_add(time.ticks_ms(), 400)
+    while time.ticks_diff(end, time.ticks_ms()) > 0: n += 1
+    return n
+"""
+    with Client(board.port) as c:
+        c.type("\x05")
+        c.wait("=== $")
+        c.type(count.replace("\n", "\r") + "\x04")
+        c.wait(">>> $")
+        free = max(int(c.run("print(count())")) for _ in range(3))
+        c.type("print('n', max(count() for _ in range(2)))\r")
+        c.wait("\\)\r\n")
+        c.type("#" * 1000)
+        busy = int(c.wait("n (\\d+)\r\n")[1])
+        # With level events the callback is called all the time.
+        assert busy > free * (0.3 if events == "level" else 0.7)
+
+
+# Output
+
+
+def slow_client(port: int) -> Client:
+    """Return a client with little room for what it does not read."""
+    c = Client.__new__(Client)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port))
+    sock.settimeout(10)
+    c.ws = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=10, socket=sock)
+    c.text, c._seen, c.binary = "", 0, bytearray()
+    c.login()
+    return c
+
+
+def test_client_that_does_not_read_is_given_up(board: Board) -> None:
+    with slow_client(board.port) as c:
+        c.type("import time\r")
+        c.wait(">>> $")
+        c.type("for i in range(8000): print('x' * 999)\r\r")
+        board.wait("xxx\r\n")
+        start = time.monotonic()
+        board.wait("WebREPL client is gone\r\n", timeout=30)
+        waited = time.monotonic() - start
+        # The 2 s that it gets, and the time to fill the buffers.
+        assert 1.9 < waited < 8
+        board.wait(">>> ", timeout=30)
+        assert board.run("print(webrepl.client_s)") == "None"
+        with Client(board.port) as c2:
+            assert c2.run("print(6*7)") == "42"
+
+
+def test_slow_reader_gets_everything(board: Board) -> None:
+    with slow_client(board.port) as c:
+        c.type("for i in range(1000): print('%06d' % i + 'x' * 1016)\r\r")
+        got = b""
+        while b"000999x" not in got or not got.endswith(b">>> "):
+            # Steadily, but never fast; the buffers are full all the time.
+            time.sleep(0.002)
+            got += bytes(c.ws.recv_data()[1])
+        for i in range(1000):
+            assert b"%06d" % i + b"x" * 1016 + b"\r\n" in got
+        assert "gone" not in board.text
+
+
+# Ports without what the stream needs
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [
+        "import io\nsys.modules['io'] = Without(io, 'IOBase')",
+        "import select\nsys.modules['select'] = Without(select, 'poll')",
+    ],
+)
+def test_webrepl_object_is_attached_directly(make_board: MakeBoard, events: str, lack: str) -> None:
+    board = make_board("", events=events)
+    board.run(
+        f"""
+import os, sys
+class Without:
+    def __init__(self, module, name): self.module = module; self.name = name
+    def __getattr__(self, name):
+        if name == self.name: raise AttributeError(name)
+        return getattr(self.module, name)
+{lack}
+import webrepl
+webrepl.start({board.port})
+"""
+    )
+    for _ in range(3):
+        with Client(board.port) as c:
+            assert c.run("print(6*7)") == "42"
+            c.put("f", b"x" * 1000)
+            assert c.get("f") == b"x" * 1000
+            assert board.run("t = os.dupterm(None); os.dupterm(t); print(type(t).__name__)") == "_webrepl"
+            with Client(board.port, login=False) as second:
+                assert second.ws.recv_data()[1][:2] == b"\x03\xf5"
+        board.wait("EOF received")
