@@ -209,6 +209,7 @@ def reading(c: Client) -> Iterator[None]:
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
     yield
+    assert c.ws.sock is not None
     c.ws.sock.shutdown(socket.SHUT_RDWR)
     thread.join(TIMEOUT)
 
