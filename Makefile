@@ -5,6 +5,7 @@ FLASH ?= build/flash
 export MICROPY_DIR
 
 BOARD = build/board/micropython
+BOARD32 = build/board32/micropython
 SOURCES = webrepl.py webrepl_setup.py manifest.py $(wildcard _webrepl_shim/*.py _webrepl_shim/unix/*) \
 	_webrepl_shim/build.sh build/micropy_dir
 VENV = build/venv
@@ -18,7 +19,7 @@ run: $(BOARD)
 # Build the virtual board; MICROPY_DIR=folder builds it from that MicroPython.
 firmware: $(BOARD)
 
-test: $(BOARD) $(VENV)/.done
+test: $(BOARD) $(BOARD32) $(VENV)/.done
 	$(BIN)/python -m pytest $(ARGS)
 
 # Style, and names that no board has.
@@ -31,12 +32,31 @@ lint: $(VENV)/.done $(STUBS)
 			--custom-typeshed-dir build/stubs/$$port webrepl.py webrepl_setup.py || exit 1; \
 	done
 
+# How fast it is: make bench [PEER=path/to/another/webrepl.py] [REPEAT=n]. Writes build/bench.json.
+bench: $(BOARD) $(VENV)/.done
+	@$(BIN)/python tests/bench.py $(if $(PEER),--peer "$(PEER)") $(if $(REPEAT),--repeat $(REPEAT))
+
+# Draw tests/bench.svg from build/bench.json.
+bench-plot: build/venv-plot/.done
+	@build/venv-plot/bin/python tests/bench_plot.py
+
+# What it takes of flash and heap: make size [PEER=path/to/another/webrepl.py].
+size: $(BOARD) $(BOARD32) $(VENV)/.done
+	@$(BIN)/python tests/size.py $(if $(PEER),--peer "$(PEER)")
+
 clean:
 	rm -rf build
 
 $(BOARD): $(SOURCES)
 	@echo "Building the virtual board ..."
 	@sh _webrepl_shim/build.sh board
+
+# The same for words of 32 bits, as chips have, where gcc can build that; else the tests of sizes do without.
+$(BOARD32): $(SOURCES)
+	@if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o /dev/null 2>/dev/null || \
+		sh _webrepl_shim/install.sh gcc-multilib; then \
+		echo "Building the 32-bit virtual board ..."; sh _webrepl_shim/build.sh board32 MICROPY_FORCE_32BIT=1; \
+	fi
 
 # Newer than the board when MICROPY_DIR has changed.
 build/micropy_dir: FORCE
@@ -49,10 +69,16 @@ $(VENV)/.done: tests/requirements.txt
 	$(BIN)/pip install -q --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
+build/venv-plot/.done: tests/requirements-plot.txt
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || sh _webrepl_shim/install.sh python3 python3-venv
+	python3 -m venv --clear build/venv-plot
+	build/venv-plot/bin/pip install -q --disable-pip-version-check -r tests/requirements-plot.txt
+	@touch $@
+
 build/stubs/%/.done: tests/requirements-stubs.txt $(VENV)/.done
 	grep '^micropython-$*-stubs' tests/requirements-stubs.txt | \
 		$(BIN)/pip install -q --disable-pip-version-check --upgrade --target $(@D) -r /dev/stdin
 	@touch $@
 
 FORCE:
-.PHONY: run firmware test lint clean FORCE
+.PHONY: run firmware test lint bench bench-plot size clean FORCE
