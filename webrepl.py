@@ -190,7 +190,7 @@ class _Term(getattr(io, "IOBase", object)):  # type: ignore[misc]
                     self._fed = self._full = 0
             if full or _busy:
                 _later()
-                self._full = self._full or time.ticks_ms()
+                self._full = self._full or time.ticks_ms()  # type: ignore[assignment]
                 # If the program has read nothing for long, what follows is lost, up to the Ctrl-C that may be in it.
                 if _busy or time.ticks_diff(time.ticks_ms(), self._full) < _RING_TIMEOUT:
                     return None
