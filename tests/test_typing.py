@@ -179,6 +179,26 @@ def test_ctrl_c_goes_on_reading(board: Board) -> None:
         c.wait("KeyboardInterrupt: .*42\r\n>>> ")
 
 
+def test_ctrl_c_of_the_other_console_in_the_stream_is_handed_on(board: Board) -> None:
+    """It can strike in readinto(), where os.dupterm() would give up the client for it."""
+    with Client(board.port) as c:
+        board.run("""
+import webrepl
+class Poll:
+    def poll(self, timeout):
+        webrepl._stdin = was
+        raise KeyboardInterrupt
+was, webrepl._stdin = webrepl._stdin, Poll()
+webrepl._term._fed = 200
+""")
+        board.type("while True: pass\r\r")
+        board.wait("\\.\\.\\. \r\n")
+        c.type("x")
+        board.wait("KeyboardInterrupt: \r\n>>> ")
+        c.type("\x03")
+        assert c.run("print(6*7)") == "42"
+
+
 # Programs that read
 
 
