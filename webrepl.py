@@ -14,6 +14,8 @@ import _webrepl
 import websocket
 from micropython import const, schedule
 
+__version__ = "1.0.0"
+
 # The public names: https://docs.micropython.org/en/latest/library/webrepl.html
 DEBUG = 0
 static_host = "https://micropython.org/webrepl/"
