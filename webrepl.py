@@ -59,6 +59,10 @@ _RING_PERIOD = const(5)
 _SO_CALLBACK = const(20)
 # The ioctl() request of close(), as in py/stream.h.
 _STREAM_CLOSE = const(4)
+# The ioctl() request of websocket for the opcode of the frame that came last, as in py/stream.h, and that of a close
+# frame: RFC 6455 §5.5.1.
+_STREAM_GET_DATA_OPTS = const(8)
+_CLOSE = const(8)
 # All that sockets raise, and nothing that files do, is at or above this on any port.
 _ECONNABORTED = const(103)
 
@@ -173,8 +177,9 @@ def send_html(cl) -> None:
 class _Term(getattr(io, "IOBase", object)):  # type: ignore[misc]
     """What os.dupterm() gets: the _webrepl object, with the stdin ring buffer and slow clients in mind."""
 
-    def __init__(self, webrepl):
-        self._webrepl = webrepl
+    def __init__(self, ws):
+        self._ws = ws
+        self._webrepl = webrepl = _webrepl._webrepl(ws)
         # How much was read since the ring buffer was last seen empty, and since when it is full, in ticks, or 0.
         self._fed = self._full = 0
         # Bytes of a character that is not complete yet.
@@ -201,6 +206,9 @@ class _Term(getattr(io, "IOBase", object)):  # type: ignore[misc]
             while full and n and buf[0] != 3:
                 n = self._webrepl.readinto(buf)
             client_s.settimeout(_WRITE_TIMEOUT)
+            if n is None and self._ws.ioctl(_STREAM_GET_DATA_OPTS) == _CLOSE:
+                # It is answered, but if it has a code, _webrepl does not notice the end.
+                return 0
             if n:
                 self._fed += 1
                 if buf[0] == 3:
@@ -329,7 +337,7 @@ def _attach(cl, addr):
     global client_s, _term, _pinged
     print("WebREPL connection from:", addr)
     if _stdin and hasattr(io, "IOBase"):
-        _term = _Term(_webrepl._webrepl(websocket.websocket(cl)))
+        _term = _Term(websocket.websocket(cl))
     else:
         _term = _webrepl._webrepl(websocket.websocket(cl, True))
     client_s = cl
