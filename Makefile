@@ -6,6 +6,7 @@ export MICROPY_DIR
 
 BOARD = build/board/micropython
 BOARD32 = build/board32/micropython
+BOARD_WITHOUT = build/board-without-webrepl/micropython
 SOURCES = webrepl.py webrepl_setup.py manifest.py $(wildcard _webrepl_shim/*.py _webrepl_shim/unix/*) \
 	_webrepl_shim/build.sh build/micropy_dir
 VENV = build/venv
@@ -19,7 +20,10 @@ run: $(BOARD)
 # Build the virtual board; MICROPY_DIR=folder builds it from that MicroPython.
 firmware: $(BOARD)
 
-test: $(BOARD) $(BOARD32) $(VENV)/.done
+# One whose firmware lacks the C module _webrepl, for the one in Python.
+firmware-without-webrepl: $(BOARD_WITHOUT)
+
+test: $(BOARD) $(BOARD32) $(BOARD_WITHOUT) $(VENV)/.done
 	$(BIN)/python -m pytest $(ARGS)
 
 # Style, and names that no board has.
@@ -51,6 +55,10 @@ $(BOARD): $(SOURCES)
 	@echo "Building the virtual board ..."
 	@sh _webrepl_shim/build.sh board
 
+$(BOARD_WITHOUT): $(SOURCES)
+	@echo "Building the virtual board without _webrepl ..."
+	@sh _webrepl_shim/build.sh board-without-webrepl MICROPY_PY_WEBREPL=0
+
 # The same for words of 32 bits, as chips have, where gcc can build that; else the tests of sizes do without.
 $(BOARD32): $(SOURCES)
 	@if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o /dev/null 2>/dev/null || \
@@ -81,4 +89,4 @@ build/stubs/%/.done: tests/requirements-stubs.txt $(VENV)/.done
 	@touch $@
 
 FORCE:
-.PHONY: run firmware test lint bench bench-plot size clean FORCE
+.PHONY: run firmware firmware-without-webrepl test lint bench bench-plot size clean FORCE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "build" / "board" / "micropython"
+TWIN = ROOT / "_webrepl_shim" / "_webrepl.py"
 PASSWORD = "secret"
 TIMEOUT = 10.0
 
@@ -130,13 +132,30 @@ class Board:
             raise BoardError(match[2].decode(errors="replace"))
         return match[1].decode(errors="replace").replace("\r\n", "\n").strip()
 
+    def wait_idle(self, timeout: float = TIMEOUT) -> None:
+        """Wait until the board sleeps: it has read and done all that came."""
+        deadline = time.monotonic() + timeout
+        asleep = 0
+        while asleep < 2:
+            state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            asleep = asleep + 1 if state == "S" else 0
+            if time.monotonic() > deadline:
+                raise BoardError(f"the board is still busy after {timeout} s")
+
     def descriptors(self) -> int:
         """Return how many files and sockets the board has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
 
-def write_flash(flash: Path, port: int, *, boot: str | None = None, password: str = PASSWORD) -> None:
-    """Make the flash of a board that starts WebREPL on the port when it boots."""
+def write_flash(
+    flash: Path, port: int, *, boot: str | None = None, password: str = PASSWORD, twin: bool = False
+) -> None:
+    """Make the flash of a board that starts WebREPL on the port when it boots, on the twin of the C module or on it."""
     flash.mkdir(parents=True, exist_ok=True)
-    (flash / "boot.py").write_text(f"import webrepl\nwebrepl.start(port={port})\n" if boot is None else boot)
+    boot = f"import webrepl\nwebrepl.start(port={port})\n" if boot is None else boot
+    if twin:
+        # A file _webrepl.py would not be found: what the firmware has comes first.
+        shutil.copy(TWIN, flash / "twin.py")
+        boot = f"import sys\nsys.modules['_webrepl'] = __import__('twin')\n{boot}"
+    (flash / "boot.py").write_text(boot)
     (flash / "webrepl_cfg.py").write_text(f"PASS = {password!r}\n")

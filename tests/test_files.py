@@ -59,6 +59,7 @@ def test_files_and_keys_in_turn(board: Board) -> None:
             assert c.run("print(open('n').read())") == str(i)
 
 
+@pytest.mark.c_module
 def test_file_that_cannot_be_opened_ends_the_session(board: Board) -> None:
     for operation, name, error in (
         (GET, "missing", "ENOENT"),
