@@ -11,6 +11,7 @@ SOURCES = webrepl.py webrepl_setup.py manifest.py $(wildcard _webrepl_shim/*.py 
 	_webrepl_shim/build.sh build/micropy_dir
 VENV = build/venv
 BIN = $(VENV)/bin
+CLIENTS = build/venv-clients
 STUBS = build/stubs/esp32/.done build/stubs/esp8266/.done
 
 # Start the virtual board, with this terminal as its serial console.
@@ -23,7 +24,7 @@ firmware: $(BOARD)
 # One whose firmware lacks the C module _webrepl, for the one in Python.
 firmware-without-webrepl: $(BOARD_WITHOUT)
 
-test: $(BOARD) $(BOARD32) $(BOARD_WITHOUT) $(VENV)/.done
+test: $(BOARD) $(BOARD32) $(BOARD_WITHOUT) $(VENV)/.done $(CLIENTS)/.done build/stubs/esp32/.done
 	$(BIN)/python -m pytest $(ARGS)
 
 # Style, and names that no board has.
@@ -81,6 +82,12 @@ build/venv-plot/.done: tests/requirements-plot.txt
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || sh _webrepl_shim/install.sh python3 python3-venv
 	python3 -m venv --clear build/venv-plot
 	build/venv-plot/bin/pip install -q --disable-pip-version-check -r tests/requirements-plot.txt
+	@touch $@
+
+# What they need is pinned too, and may not suit the tests.
+$(CLIENTS)/.done: tests/requirements-clients.txt $(VENV)/.done
+	python3 -m venv --clear $(CLIENTS)
+	$(CLIENTS)/bin/pip install -q --disable-pip-version-check --no-deps --no-compile -r tests/requirements-clients.txt
 	@touch $@
 
 build/stubs/%/.done: tests/requirements-stubs.txt $(VENV)/.done
