@@ -270,3 +270,8 @@ def test_mip(mpremote: Mpremote, web_server: str, source: str) -> None:
     mpremote("mip", "install", package)
     for name in "webrepl.py", "webrepl_setup.py":
         assert (board.flash / "lib" / name).read_bytes() == (ROOT / name).read_bytes()
+    # What is frozen into the firmware comes before /lib.
+    mpremote("soft-reset")
+    assert which_webrepl(board) == "webrepl.py"
+    mpremote("mip", "install", "--target", "/", package)
+    assert (board.flash / "webrepl.py").read_bytes() == (ROOT / "webrepl.py").read_bytes()
