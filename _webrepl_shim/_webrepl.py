@@ -137,7 +137,8 @@ class _webrepl(io.IOBase):  # noqa: N801
     """What os.dupterm() takes: the REPL in text frames, and files in binary ones."""
 
     # Ctrl-C of the serial console raises KeyboardInterrupt at a branch of whatever runs. For a transfer to survive it,
-    # what was read stays in _buf, _n bytes of it, until a step uses it up; and there is no branch in such a step.
+    # what was read stays in _buf, _n bytes of it, until a step uses it up; there is no branch in such a step; and what
+    # is left to do then is done before anything else.
     # What runs for each piece of a file has few locals and no exception by name: more than 11 words, and MicroPython
     # takes them from the heap.
 
@@ -215,6 +216,14 @@ class _webrepl(io.IOBase):  # noqa: N801
 
     def _find_key(self):
         """Read until a key is in _buf, and do what comes before it; return as readinto() does."""
+        try:
+            return self._read()
+        except KeyboardInterrupt:
+            # Nobody may call again for what is in _buf.
+            self._find_key()
+            raise
+
+    def _read(self):
         try:
             while True:
                 if not self._n:
