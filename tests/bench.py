@@ -34,6 +34,7 @@ from board import FIRMWARE, PASSWORD, ROOT, TIMEOUT, free_port
 from client import GET, PUT
 
 BOARD_CODE = Path(__file__).with_name("bench_board.py")
+TWIN_CODE = ROOT / "_webrepl_shim" / "_webrepl.py"
 RESULT = ROOT / "build" / "bench.json"
 
 # The client's is the first.
@@ -81,6 +82,8 @@ class Server:
 START = f"webrepl.start(port=%d, password={PASSWORD!r})"
 YARDSTICK = Server("yardstick", "bench_board.yardstick(%d)", framed=False)
 WEBREPL = Server("webrepl", "import webrepl; " + START)
+# The same on the C module's twin in Python, which is always on the flash.
+TWIN = Server("webrepl, twin", "import sys; sys.modules['_webrepl'] = __import__('twin'); import webrepl; " + START)
 # What the firmware's C modules cost, which no Python between them and the socket can save.
 DIRECT = Server("_webrepl alone", f"bench_board.start_directly(%d, {PASSWORD!r})", turns_only=True)
 NAGLE = Server("no TCP_NODELAY", "bench_board.without_nodelay(); import webrepl; " + START, slow=True)
@@ -95,6 +98,7 @@ class Board:
         self.framed = server.framed
         self.port = free_port()
         shutil.copy(BOARD_CODE, self.flash)
+        shutil.copy(TWIN_CODE, self.flash / "twin.py")
         if server.file:
             shutil.copy(server.file, self.flash / "webrepl.py")
         # In __main__, for what is typed at the prompt.
@@ -503,7 +507,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=7, help="how many times to measure everything")
     args = parser.parse_args()
     os.sched_setaffinity(0, CORES[:1])
-    servers = [YARDSTICK, DIRECT, WEBREPL, NAGLE]
+    servers = [YARDSTICK, DIRECT, WEBREPL, TWIN, NAGLE]
     if args.peer:
         servers.insert(3, dataclasses.replace(WEBREPL, name="peer", file=args.peer))
     table, banner = compare(servers, args.repeat)
