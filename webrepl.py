@@ -303,6 +303,8 @@ def _drop():
         # Somebody has put another stream there since.
         os.dupterm(term)
     if client_s:
+        # That closes the file of a transfer, too, if _webrepl is the one in Python.
+        getattr(_term, "_webrepl", _term).close()
         client_s.close()
     client_s = _term = None
     _busy = False

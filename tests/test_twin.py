@@ -245,6 +245,17 @@ def test_abandoned_transfer_closes_its_file_at_once(board: Board, operation: int
         assert board.descriptors() == descriptors
 
 
+def test_stop_closes_the_file_of_a_transfer(board: Board) -> None:
+    board.run("webrepl.stop()")
+    descriptors = board.descriptors()
+    board.run(f"webrepl.start({board.port})")
+    with Client(board.port) as c:
+        c.request(PUT, "data.bin", 10000)
+        assert c.status() == 0
+        board.run("webrepl.stop()")
+        assert board.descriptors() == descriptors
+
+
 @pytest.mark.parametrize("layout", ["", "import twin\ntwin._layout = None\n"])
 @pytest.mark.parametrize("size", [1, 2, 511, 512, 513, 514, 1025])
 def test_content_is_put_however_it_is_cut(make_board: Callable[..., Board], layout: str, size: int) -> None:
