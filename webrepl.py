@@ -34,7 +34,6 @@ _timer = None
 _busy = False
 
 # Tells if the stdin ring buffer has something; None where poll() does not know.
-_stdin = None
 try:
     _stdin = select.poll()
     _stdin.register(sys.stdin, select.POLLIN)
