@@ -27,16 +27,18 @@ MODULES = ("webrepl.py", "webrepl_setup.py")
 SHIM = ROOT / "_webrepl_shim"
 
 # What it takes, rounded up, in bytes: a change that takes more has to be worth it.
-MPY_MAX = 4850
-IMPORT_MAX = 1200
+MPY_MAX = 4000
+IMPORT_MAX = 512
 PEER_HEAP_PERCENT = 10
 # By how much the heap for 7 KB more of a request may be more: nothing is kept, but memory lies in pieces.
 GROWTH_MAX = 1024
 
 # How long it may take what the least heap is searched for, in s.
 TIMEOUT = 2.0
-# The step of the search for the least heap, and its bounds.
+# The step of the search for the least heap, how many larger ones must do, too, since that is a matter of luck near the
+# limit, and its bounds.
 HEAP_STEP = 64
+HEAP_MORE = 6
 HEAP_MIN, HEAP_MAX = 2048, 128 * 1024
 
 
@@ -134,13 +136,15 @@ def heap(firmware: Firmware, module: Path | None = None) -> dict[str, int]:
 
 
 def least_heap(firmware: Firmware, try_it: Callable[[int], None], module: Path | None = None) -> int:
-    """Return the least -X heapsize on which try_it(port) does not fail."""
+    """Return the least -X heapsize on which, and on somewhat larger ones, try_it(port) does not fail."""
 
     def works(size: int) -> bool:
         with tempfile.TemporaryDirectory() as folder:
             flash = Path(folder)
             port = free_port()
-            (flash / "boot.py").write_text(f"import webrepl\nwebrepl.start(port={port}, password={PASSWORD!r})\n")
+            # Those first two are Python here and C on a board.
+            boot = f"import machine, network, webrepl\nwebrepl.start(port={port}, password={PASSWORD!r})\n"
+            (flash / "boot.py").write_text(boot)
             if module:
                 mpy(module, flash / "webrepl.mpy")
             with Board(flash, port=port, firmware=firmware.program, heap=str(size)) as board:
@@ -158,6 +162,11 @@ def least_heap(firmware: Firmware, try_it: Callable[[int], None], module: Path |
             high = middle
         else:
             low = middle
+    size = high
+    while size < high + HEAP_MORE * HEAP_STEP:
+        size += HEAP_STEP
+        if not works(size):
+            high = size + HEAP_STEP
     return high
 
 
