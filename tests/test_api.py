@@ -205,8 +205,8 @@ webrepl.start({idle.port}, 'x', handler)
 @pytest.mark.parametrize("call", ["start(port={}, password='x', accept_handler=None)", "start_foreground({}, 'x')"])
 def test_foreground(idle: Board, call: str) -> None:
     idle.type("webrepl." + call.format(idle.port) + "; print('returned')\r")
-    idle.wait("Starting webrepl in foreground mode")
     idle.wait("WebREPL server started on")
+    idle.wait("Starting webrepl in foreground mode")
     assert "<base" in get_page(idle.port)[1]
     assert get_page(idle.port, "/favicon.ico")[0].status == 404
     assert "returned\r\n" not in idle.text

@@ -184,12 +184,11 @@ def test_ctrl_c_of_the_other_console_in_the_stream_is_handed_on(board: Board) ->
     with Client(board.port) as c:
         board.run("""
 import webrepl
-class Poll:
-    def poll(self, timeout):
-        webrepl._stdin = was
+class Time:
+    def ticks_ms(self):
+        webrepl.time = was
         raise KeyboardInterrupt
-was, webrepl._stdin = webrepl._stdin, Poll()
-webrepl._term._fed = 200
+was, webrepl.time = webrepl.time, Time()
 """)
         board.type("while True: pass\r\r")
         board.wait("\\.\\.\\. \r\n")
