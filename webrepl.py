@@ -1,12 +1,15 @@
 # WebREPL: a board's REPL and files over a WebSocket.
 # MIT license; Copyright (c) 2026 the WebREPL authors
 
-# What is used now and then is imported there: a name here takes heap for good.
+import binascii
+import hashlib
+import io
 import os
+import select
 import socket
 import time
 
-import _webrepl
+import websocket
 from micropython import const
 
 __version__ = "1.0.0"
@@ -17,12 +20,9 @@ static_host = "https://micropython.org/webrepl/"
 listen_s = None
 client_s = None
 
-# What os.dupterm() got from us; the timer that has it read later; true while it may be waiting for the client.
+# What os.dupterm() got from us, and the timer that has it read later.
 _term = None
 _timer = None
-_busy = False
-# When the client was sent a ping, in ticks, 0 if it has been heard of since, None if it could not be heard.
-_ping = None
 # What serves the requests that came last, which may not be complete yet: generators of _serve().
 _new: list | None = None
 
@@ -69,13 +69,16 @@ _STREAM_GET_DATA_OPTS = const(8)
 _CLOSE = const(8)
 # All that sockets raise, and nothing that files do, is at or above this on any port.
 _ECONNABORTED = const(103)
+# It has done its work when this is compiled, and each name here takes heap for good.
+del const
 
 
-def _request(cl):
+def _request(cl, count):
     """Parse the HTTP request that the stream cl brings, as it comes, and answer it if it is a WebSocket's.
 
-    Yields None where more must come, and in the end what the request was: True for a WebSocket's, False for one of
-    the page, else the status to answer with, or "" for what is no HTTP. Reads nothing beyond the request.
+    Where more must come, waits for _REQUEST_PERIOD, count times in all, and from then on yields None. Yields in the end
+    what the request was: True for a WebSocket's, False for one of the page, else the status to answer with, or "" for
+    what is no HTTP. Reads nothing beyond the request.
     """
     cl.settimeout(0)
     size = 0
@@ -86,7 +89,11 @@ def _request(cl):
     while True:
         # At most to the end of the line: what follows the request stays in the socket.
         while (part := cl.readline(_LINE)) is None:
-            yield
+            if count:
+                count -= 1
+                time.sleep_ms(_REQUEST_PERIOD)
+            else:
+                yield
         size += len(part)
         if size > _REQUEST:
             yield "431 Too Large"
@@ -121,20 +128,9 @@ def _request(cl):
             # RFC 6455 §4.4: the version to try instead.
             yield "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
         else:
-            import binascii
-            import hashlib
-
             cl.write(_UPGRADE + binascii.b2a_base64(hashlib.sha1(key + _GUID).digest()).strip() + b"\r\n\r\n")
             yield True
         line = b""
-
-
-def _wait(values):
-    """Run the generator until it yields something, for _REQUEST_TIMEOUT at most; return that, or else None."""
-    for _ in range(_REQUEST_TIMEOUT // _REQUEST_PERIOD):
-        if (outcome := next(values)) is not None:
-            return outcome
-        time.sleep_ms(_REQUEST_PERIOD)
 
 
 def server_handshake(cl) -> bool:
@@ -143,7 +139,7 @@ def server_handshake(cl) -> bool:
     Waits at most 5 s for all of it. Returns False for anything else, which is left to the caller to answer, as by
     send_html(cl), and to close. Raises OSError if the connection breaks.
     """
-    outcome = _wait(_request(cl))
+    outcome = next(_request(cl, _REQUEST_TIMEOUT // _REQUEST_PERIOD))
     cl.settimeout(None)
     return outcome is True
 
@@ -158,39 +154,27 @@ def send_html(cl) -> None:
 
 def _drop():
     """Detach and close the client, if there is one."""
-    global client_s, _term, _busy, _ping
+    global client_s, _term
     term = os.dupterm(None)
     if term is not _term:
         # Somebody has put another stream there since.
         os.dupterm(term)
     term = _term
-    client_s = _term = _ping = None
-    _busy = False
+    client_s = _term = None
     if term:
-        term.close()
+        # That closes the file of a transfer, too, if _webrepl is the one in Python.
+        getattr(term, "_webrepl", term).close()
 
 
 def _attach(cl):
     """Make the socket cl, past its handshake, the client and the terminal."""
-    global client_s, _term, _timer, _ping
-    import gc
+    global client_s, _term
+    # These are found without a look at the flash, which a program may be writing when a callback comes here.
+    import sys
 
-    import websocket
-
-    # What comes now stays for long: without garbage between, it leaves more room in one piece.
-    gc.collect()
-
-    def callback(_):
-        """Socket callback of the client."""
-        # No branch here, or Ctrl-C would strike here instead of in the program.
-        global _ping
-        _ping = 0
-        os.dupterm_notify(None)
+    import _webrepl
 
     try:
-        import io
-        import select
-        import sys
 
         class Term(io.IOBase):
             """What os.dupterm() gets: the _webrepl object, with the stdin ring buffer and slow clients in mind.
@@ -203,6 +187,10 @@ def _attach(cl):
             time: int
             # Tells if the ring buffer has something.
             stdin: select.poll
+            # True while what is printed may be waiting for the client.
+            busy = False
+            # When the client was sent a ping, in ticks, or 0 if it has been heard of since; not set if it cannot be.
+            ping: int
             # Bytes of a character that is not complete yet.
             bytes = b""
             # What writes: the C module, and append().
@@ -212,7 +200,7 @@ def _attach(cl):
                 """Read a byte for os.dupterm(); return None if there is none, or no room for it."""
                 n = None
                 try:
-                    wait = _busy
+                    wait = self.busy
                     if self.count >= _RING:
                         if not self.stdin.poll(0):
                             self.count = 0
@@ -247,18 +235,23 @@ def _attach(cl):
 
             def write(self, buf):
                 """Send what is printed; a client that does not read for _WRITE_TIMEOUT is given up."""
-                global _busy
                 # Ctrl-C strikes at branches, and os.dupterm() would give up the client for it here: so there is none.
                 try:
-                    _busy = True
+                    self.busy = True
                     client_s.settimeout(_WRITE_TIMEOUT)  # type: ignore[attr-defined]
                     n = self.send[(len(buf) < 2) & (buf[-1] >> 7) | (len(buf) > _FRAME)](buf)
                     client_s.settimeout(0)  # type: ignore[attr-defined]
-                    _busy = False
+                    self.busy = False
                     return n
                 except Exception:
                     _drop()
                     print("WebREPL client is gone")
+
+            def callback(self, _):
+                """Socket callback of the client."""
+                # No branch here either, or Ctrl-C would strike here instead of in the program.
+                self.ping = 0
+                os.dupterm_notify(None)
 
             def append(self, buf):
                 """Append a byte to a character and write it once complete, or write what fits into a frame.
@@ -289,31 +282,25 @@ def _attach(cl):
     else:
         term.ws = ws = websocket.websocket(cl)
         term._webrepl = webrepl = _webrepl._webrepl(ws)
-        term.close = webrepl.close
         term.send = (webrepl.write, term.append)
     os.dupterm(term)
     client_s = cl
     _term = term
     try:
-        os.dupterm_notify(None)
+        callback = getattr(term, "callback", os.dupterm_notify)
         cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, callback)
-        _ping = 0
-        import machine
-
-        _timer = _timer or machine.Timer(-1)
+        # What has come before is no event.
         callback(None)
     except Exception:
-        # Without callbacks the REPL reads by itself. Without such a timer they come as long as there is something to
-        # read; else what has come before is no event.
+        # The REPL reads by itself then.
         pass
 
 
-def _serve(listen_sock):
+def _serve(listen_sock, count):
     """Accept a connection, yield its socket, answer its request, and close it unless it has become the client.
 
     Yields True in the end, which is at once if there is no connection, and before that None where more must come.
     """
-    global _ping
     cl = None
     try:
         cl, addr = listen_sock.accept()
@@ -322,12 +309,12 @@ def _serve(listen_sock):
             cl.setsockopt(_IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except Exception:
             pass
-        request = _request(cl)
+        request = _request(cl, count)
         # From accept() comes the generator itself.
         me = yield cl
         while (outcome := next(request)) is None:
             yield
-        # What they hold is memory that the client can have.
+        # What these hold is memory that the client can have.
         request = None
         if me:
             _new.remove(me)
@@ -335,29 +322,35 @@ def _serve(listen_sock):
             send_html(cl)
         elif outcome is True:
             if client_s:
-                if _ping is not None:
+                ping = getattr(_term, "ping", None)
+                if ping is not None:
                     # It may have gone, and its socket's turn is still to come.
                     os.dupterm_notify(None)
                 term = os.dupterm(None)
                 os.dupterm(term)
-                if term is not _term or (_ping and time.ticks_diff(time.ticks_ms(), _ping) > _PONG_TIMEOUT):
+                if term is not _term or (ping and time.ticks_diff(time.ticks_ms(), ping) > _PONG_TIMEOUT):
                     _drop()
                     print("WebREPL client is gone")
             if client_s:
                 print("Concurrent", _FROM, addr, "rejected")
                 # RFC 6455 §5.5.1 and §7.4.1: a close frame, with a code that says to try again later, and a reason.
                 cl.write(b"\x88\x13\x03\xf5WebREPL is in use")
-                if _ping == 0 and not _busy:
+                if ping == 0 and not _term.busy:
                     # A ping: RFC 6455 §5.5.2.
                     client_s.write(b"\x89\x00")
-                    _ping = time.ticks_ms()  # type: ignore[assignment]
+                    _term.ping = time.ticks_ms()  # type: ignore[attr-defined,assignment]
             else:
                 print(_FROM + ":", addr)
+                # What comes now stays for long: without garbage between, it leaves more room in one piece.
+                import gc
+
+                gc.collect()
                 _attach(cl)
         elif outcome:
             cl.write(_RESPONSE % outcome)
     except Exception:
-        # The connection broke, or there is too little memory for it. A tuple of both would want some, too.
+        # The connection broke, or there is too little memory for it. A tuple of both would want some, too. What has
+        # been read of the request is not to stay until others come.
         request = None
     finally:
         if cl and cl is not client_s:
@@ -372,12 +365,10 @@ def accept_conn(listen_sock) -> bool:
     Returns True if it is a WebSocket's and has become the client; False if it got the page, or an error, or there is
     a client already. As accept_handler of start() it answers as the request comes, and never waits.
     """
-    serve = _serve(listen_sock)
-    try:
-        cl = next(serve)
-        _wait(serve)
-    finally:
-        serve.close()
+    serve = _serve(listen_sock, _REQUEST_TIMEOUT // _REQUEST_PERIOD)
+    cl = next(serve)
+    next(serve)
+    serve.close()
     return cl is client_s
 
 
@@ -386,13 +377,13 @@ def setup_conn(port: int, accept_handler):
 
     Returns the socket, which is listen_s too. Raises OSError if the port is in use.
     """
-    global listen_s, _new
+    global listen_s, _new, _timer
 
     def accept(listen_sock):
         """Socket callback of the listening socket, for one connection or, on lwIP ports, all that came at once."""
         try:
             while True:
-                serve = _serve(listen_sock)
+                serve = _serve(listen_sock, 0)
                 # That is True, and so not a socket, when there are no more.
                 next(serve).setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, serve.send)
                 _new.append(serve)
@@ -424,6 +415,13 @@ def setup_conn(port: int, accept_handler):
     finally:
         if s is not listen_s:
             s.close()
+    try:
+        import machine
+
+        _timer = _timer or machine.Timer(-1)
+    except Exception:
+        # Ports without timers of this kind call back as long as there is something to read.
+        pass
     shown = False
     for i in range(3):
         try:
@@ -462,6 +460,8 @@ def start(port: int = 8266, password: str | None = None, accept_handler=accept_c
     the foreground until a client is in.
     """
     global static_host
+    import _webrepl
+
     stop()
     mode = "manual override"
     try:

@@ -140,7 +140,7 @@ class Stream:
         return part
 def parse(pieces):
     stream = Stream(pieces)
-    for outcome in webrepl._request(stream):
+    for outcome in webrepl._request(stream, 0):
         if outcome is not None:
             return outcome, stream.written, stream.rest + b''.join(stream.pieces)
 """
