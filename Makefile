@@ -34,7 +34,8 @@ lint: $(VENV)/.done $(STUBS)
 	$(BIN)/mypy tests
 	for port in esp32 esp8266; do \
 		MYPYPATH=build/stubs/$$port $(BIN)/mypy --config-file _webrepl_shim/mypy.ini \
-			--custom-typeshed-dir build/stubs/$$port webrepl.py webrepl_setup.py || exit 1; \
+			--custom-typeshed-dir build/stubs/$$port webrepl.py webrepl_setup.py \
+			_webrepl_shim/_webrepl.py || exit 1; \
 	done
 
 # How fast it is: make bench [PEER=path/to/another/webrepl.py] [REPEAT=n]. Writes build/bench.json.

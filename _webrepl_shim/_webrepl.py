@@ -110,7 +110,7 @@ def _refuse(attempt):
         different |= attempt[i] ^ _password[i]
     if different:
         _failures = min(_failures + 1, 7)
-        _failed = now
+        _failed = now  # type: ignore[assignment]
         return "\r\nAccess denied\r\n"
     _failures = 0
 
