@@ -14,9 +14,6 @@ MICROPY_PY_SOCKET = 0
 MICROPY_PY_WEBREPL ?= 1
 CFLAGS_EXTRA += -DMICROPY_PY_WEBREPL=$(MICROPY_PY_WEBREPL)
 
-# The source tree, for includes that name their file from its top; and the prefix for a board's own files.
-CFLAGS_EXTRA += -I$(VARIANT_DIR)
-
 # The friendly and the raw REPL that boards have; since 1.27 the unix port compiles pyexec.c itself.
 ifeq ($(shell grep -c pyexec.c Makefile),0)
 SHARED_SRC_C += shared/runtime/pyexec.c
