@@ -355,6 +355,7 @@ def _serve(listen_sock, count):
     finally:
         if cl and cl is not client_s:
             cl.close()
+    # A call that was scheduled before may still come.
     while True:
         yield True
 

@@ -26,7 +26,7 @@ ARCHITECTURES = ("xtensa", "xtensawin", "armv6m")
 MODULES = ("webrepl.py", "webrepl_setup.py")
 SHIM = ROOT / "_webrepl_shim"
 
-# What it takes, rounded up, in bytes: a change that takes more has to be worth it.
+# The budgets, in bytes.
 MPY_MAX = 4000
 IMPORT_MAX = 512
 PEER_HEAP_PERCENT = 10

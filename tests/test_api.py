@@ -99,6 +99,7 @@ def test_start_reads_cfg_anew(board: Board) -> None:
     board.run(f"webrepl.start({board.port})")
     session(board.port, "other")
     assert '<base href="http://example/">' in get_page(board.port)[1]
+    board.run("import webrepl_cfg")
     (board.flash / "webrepl_cfg.py").write_text("PASS = 'third'\n")
     board.run(f"webrepl.start({board.port})")
     session(board.port, "third")
@@ -308,6 +309,18 @@ def test_client_that_left_makes_room(board: Board) -> None:
             leave(c)
         board.wait("dupterm: EOF received|WebREPL client is gone")
         assert board.run("print(webrepl.client_s)") == "None"
+
+
+def test_place_of_a_client_that_has_just_left_is_free(board: Board) -> None:
+    """The newcomer's turn may come before that of the client's socket."""
+    with Client(board.port) as c:
+        # No callback runs during the sum, and all of them before anything is printed.
+        board.type("x = sum(range(20000000)), any(i < 0 for i in range(9999))\r")
+        board.wait("9999\\)\\)\r\n")
+        c.vanish()
+        with Client(board.port) as newcomer:
+            assert newcomer.run("print(6*7)") == "42"
+    assert "is gone" not in board.text
 
 
 def test_messages(board: Board) -> None:

@@ -375,6 +375,13 @@ def test_exception_in_a_callback_closes_the_socket(board: Board, where: str, err
         assert c.run("print(6*7)") == "42"
 
 
+def test_late_call_is_harmless(board: Board) -> None:
+    """A socket's callback may be called once more than there is a use for, as it was scheduled before."""
+    board.run("import socket; s = socket.socket(); s.bind(('', 0)); s.listen(1); s.settimeout(0)")
+    assert board.run("serve = webrepl._serve(s, 0); print(next(serve), serve.send(s), serve.send(s))") == "True True True"
+    board.run("s.close()")
+
+
 FILL = """
 import gc
 from machine import Timer
