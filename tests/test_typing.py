@@ -300,8 +300,22 @@ def test_keys_while_a_write_waits(board: Board) -> None:
         assert "gone" not in board.text
 
 
-def test_slow_reader_gets_everything(board: Board) -> None:
-    with slow_client(board.port) as c:
+def knock(port: int, end: threading.Event) -> None:
+    """Connect again and again, for which the client is asked by a ping if it is there."""
+    while not end.wait(0.05):
+        with contextlib.suppress(OSError, websocket.WebSocketException), Client(port, login=False) as c:
+            c.ws.recv_data()
+
+
+@pytest.mark.parametrize("knocking", [False, True])
+def test_slow_reader_gets_everything(board: Board, knocking: bool) -> None:
+    end = threading.Event()
+    others = threading.Thread(target=knock, args=(board.port, end))
+    with slow_client(board.port) as c, contextlib.ExitStack() as stack:
+        if knocking:
+            others.start()
+            stack.callback(others.join)
+            stack.callback(end.set)
         c.type("for i in range(1000): print('%06d' % i + 'x' * 1016)\r\r")
         got = bytearray()
         while not got.endswith(b"x\r\n>>> "):
@@ -311,6 +325,7 @@ def test_slow_reader_gets_everything(board: Board) -> None:
         for i in range(1000):
             assert b"%06d" % i + b"x" * 1016 + b"\r\n" in got
         assert "gone" not in board.text
+        assert ("rejected" in board.text) == knocking
 
 
 # Ports without what the stream needs
