@@ -174,6 +174,17 @@ def _attach(cl):
 
     import _webrepl
 
+    def callback(_):
+        """Socket callback of the client."""
+        # No branch here either, or Ctrl-C would strike here instead of in the program.
+        try:
+            os.dupterm_notify(None)
+            _term.ping = 0  # type: ignore[attr-defined]
+            return
+        except AttributeError:
+            # A call that comes when the client has gone; a method would keep its memory until others come.
+            pass
+
     try:
 
         class Term(io.IOBase):
@@ -247,12 +258,6 @@ def _attach(cl):
                     _drop()
                     print("WebREPL client is gone")
 
-            def callback(self, _):
-                """Socket callback of the client."""
-                # No branch here either, or Ctrl-C would strike here instead of in the program.
-                self.ping = 0
-                os.dupterm_notify(None)
-
             def append(self, buf):
                 """Append a byte to a character and write it once complete, or write what fits into a frame.
 
@@ -287,7 +292,7 @@ def _attach(cl):
     client_s = cl
     _term = term
     try:
-        callback = getattr(term, "callback", os.dupterm_notify)
+        os.dupterm_notify(None)
         cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, callback)
         # What has come before is no event.
         callback(None)
@@ -410,7 +415,7 @@ def setup_conn(port: int, accept_handler):
             try:
                 s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, accept_handler)
             except Exception:
-                print("No events: use start_foreground()")
+                print("Use start_foreground()")
                 return None
         listen_s = s
     finally:

@@ -33,6 +33,9 @@ PEER_HEAP_PERCENT = 10
 # By how much the heap for 7 KB more of a request may be more: nothing is kept, but memory lies in pieces.
 GROWTH_MAX = 1024
 
+# What may stay of sessions that have ended, until others come: the scheduler remembers its last calls.
+ENDED_MAX = 640
+
 # How long it may take what the least heap is searched for, in s.
 TIMEOUT = 2.0
 # The step of the search for the least heap, how many larger ones must do, too, since that is a matter of luck near the

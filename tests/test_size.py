@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import size
-from board import ROOT
+from board import ROOT, Board, free_port, write_flash
+from client import Client
 from size import Firmware
 
 
@@ -42,6 +43,20 @@ def test_mpy(arch: str, tmp_path: Path) -> None:
 def test_heap_of_import() -> None:
     found = size.heap(firmware_of(32))["imported"]
     assert found <= size.IMPORT_MAX, f"import webrepl, frozen, takes {over(found, size.IMPORT_MAX)}"
+
+
+def test_heap_of_ended_sessions(tmp_path: Path) -> None:
+    port = free_port()
+    write_flash(tmp_path / "flash", port)
+    used = "import gc; gc.collect(); print(gc.mem_alloc())"
+    with Board(tmp_path / "flash", port=port, firmware=firmware_of(32).program) as board:
+        before = int(board.run(used))
+        for _ in range(20):
+            with Client(port) as c:
+                assert c.run("1") == "1"
+            board.wait("deactivating")
+        found = int(board.run(used)) - before
+    assert found <= size.ENDED_MAX, f"sessions that have ended take {over(found, size.ENDED_MAX)}"
 
 
 @pytest.mark.parametrize("lines", [cookie, headers])
