@@ -46,6 +46,13 @@ fetch() {
     rm -r "$apt"
 }
 
+# What was made of another source is of no use.
+if [ "$(cat "$out/made_of" 2>/dev/null)" != "${MICROPY_DIR:-}" ]; then
+    rm -rf "$out"
+fi
+mkdir -p "$out"
+echo "${MICROPY_DIR:-}" >"$out/made_of"
+
 source=$root/build/micropython-$micropython_version
 if [ -z "${MICROPY_DIR:-}" ] || [ ! -e "$MICROPY_DIR/lib/mbedtls/library" ]; then
     [ -d "$source" ] || { mkdir -p build && fetch; }
