@@ -176,7 +176,7 @@ def _attach(cl):
 
     def callback(_):
         """Socket callback of the client."""
-        # No branch here either, or Ctrl-C would strike here instead of in the program.
+        # Ctrl-C strikes at branches, and would be lost here instead of reaching the program: so there is none.
         try:
             os.dupterm_notify(None)
             _term.ping = 0  # type: ignore[attr-defined]
