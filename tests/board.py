@@ -24,6 +24,14 @@ class BoardError(AssertionError):
     """The board did not do what was waited for."""
 
 
+def source_tree() -> Path:
+    """Return the tree of MicroPython that the virtual board was built from."""
+    build = ROOT / "build"
+    if (build / "micropy_dir").read_text().strip():
+        return build / "board" / "source"
+    return max(build.glob("micropython-*"))
+
+
 def free_port() -> int:
     """Return a TCP port of the loopback interface that nothing listens on."""
     with socket.socket() as s:

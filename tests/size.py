@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import websocket
-from board import PASSWORD, ROOT, Board, BoardError, free_port
+from board import PASSWORD, ROOT, Board, BoardError, free_port, source_tree
 from client import Client
 
 BUILD = ROOT / "build"
@@ -70,13 +70,6 @@ def mpy(source: Path, target: Path, arch: str | None = None) -> int:
     options = [f"-march={arch}"] if arch else []
     subprocess.run([cross, "-O3", *options, "-s", source.name, "-o", target, source], check=True)
     return target.stat().st_size
-
-
-def source_tree() -> Path:
-    """Return the folder of the MicroPython that the board was built from."""
-    if (BUILD / "micropy_dir").read_text().strip():
-        return BUILD / "board" / "source"
-    return max(BUILD.glob("micropython-*"))
 
 
 def frozen(source: Path, firmware: Firmware) -> int:

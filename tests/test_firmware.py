@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from board import ROOT
+from board import ROOT, source_tree
 
 BOARD = ROOT / "build" / "board"
 MANIFEST = ROOT / "manifest.py"
@@ -27,12 +27,6 @@ FLAGS = {
     "esp8266": "-march=xtensa",
     "rp2": "-march=armv6m",
 }
-
-
-def micropython() -> Path:
-    """Return the tree of MicroPython that the virtual board was built from."""
-    chosen = (ROOT / "build" / "micropy_dir").read_text().strip()
-    return Path(chosen) if chosen else next((ROOT / "build").glob("micropython-*"))
 
 
 @dataclass
@@ -54,7 +48,7 @@ class Build:
 
     def compile(self) -> str:
         """Compile the frozen modules, as C that is only checked; return the compiler's errors."""
-        tree = micropython()
+        tree = source_tree()
         folders = (tree, tree / "ports" / "unix", BOARD, ROOT / "_webrepl_shim" / "unix")
         process = subprocess.run(
             [
@@ -77,7 +71,7 @@ class Build:
 
 def freeze(folder: Path, manifest: str, flags: str, *, library: Path | None = None) -> Build:
     """Freeze what a board's manifest names, as MicroPython's build does."""
-    tree = micropython()
+    tree = source_tree()
     (folder / "genhdr").mkdir(parents=True)
     shutil.copy(BOARD / "genhdr" / "qstrdefs.preprocessed.h", folder / "genhdr")
     (folder / "manifest.py").write_text(manifest)
