@@ -46,12 +46,10 @@ fetch() {
     rm -r "$apt"
 }
 
-# What was made of another source is of no use.
-if [ "$(cat "$out/made_of" 2>/dev/null)" != "${MICROPY_DIR:-}" ]; then
+# The Makefile writes this when MICROPY_DIR has changed: what was made of another source is of no use.
+if [ build/micropy_dir -nt "$out/micropython" ]; then
     rm -rf "$out"
 fi
-mkdir -p "$out"
-echo "${MICROPY_DIR:-}" >"$out/made_of"
 
 source=$root/build/micropython-$micropython_version
 if [ -z "${MICROPY_DIR:-}" ] || [ ! -e "$MICROPY_DIR/lib/mbedtls/library" ]; then
