@@ -24,7 +24,7 @@
 #undef MICROPY_PY_OS_SYSTEM
 #define MICROPY_PY_OS_SYSTEM (0)
 
-// machine is a Python module beside this folder.
+// machine is a Python module in this folder.
 #undef MICROPY_PY_MACHINE
 #define MICROPY_PY_MACHINE (0)
 #undef MICROPY_PY_MACHINE_PULSE
