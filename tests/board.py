@@ -1,4 +1,7 @@
-"""Drive a virtual board: a process whose terminal is its serial console and whose current folder is its flash."""
+"""Drive a virtual board: a process whose terminal is its serial console and whose current folder is its flash.
+
+BOARDS is the table of all there are. What differs between them, tests ask of the Board object.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,18 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import tty
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-FIRMWARE = ROOT / "build" / "board" / "micropython"
+BUILD = ROOT / "build"
+FIRMWARE = BUILD / "board" / "micropython"
 TWIN = ROOT / "_webrepl_shim" / "_webrepl.py"
 PASSWORD = "secret"
 TIMEOUT = 10.0
@@ -24,12 +32,56 @@ class BoardError(AssertionError):
     """The board did not do what was waited for."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of board: what it is built as, and what makes it behave as a chip does."""
+
+    name: str
+    firmware: Path = FIRMWARE
+    environment: Mapping[str, str] = field(default_factory=dict)
+    # Runs under QEMU, with lwIP behind QEMU's network.
+    emulated: bool = False
+    # Socket events come again and again, as long as there is something to read.
+    level: bool = False
+    # The address that the board has, and the one that it sees its clients at.
+    address: str = "127.0.0.1"
+    client_address: str = "127.0.0.1"
+
+
+def _emulated(name: str, build: str, **environment: str) -> Kind:
+    return Kind(
+        name,
+        BUILD / build / "micropython",
+        environment,
+        emulated=True,
+        address="10.0.2.15",
+        client_address="10.0.2.2",
+    )
+
+
+BOARDS = {
+    kind.name: kind
+    for kind in (
+        # MicroPython's unix port, with an ESP32's socket events.
+        Kind("esp32", environment={"BOARD_EVENTS": "level"}, level=True),
+        # The same before MicroPython 1.28, where only os.dupterm_notify() reads what a client sends.
+        Kind("esp32-1.27", environment={"BOARD_EVENTS": "level", "BOARD_DUPTERM": "notify"}, level=True),
+        # The unix port with the socket events of the lwIP ports.
+        Kind("edge", environment={"BOARD_EVENTS": "edge"}),
+        # lwIP itself, on a Cortex-M3 that QEMU emulates; and the same as near to an ESP8266 as that gets.
+        _emulated("lwip", "board-lwip"),
+        _emulated("lwip-esp8266", "board-lwip-esp8266"),
+    )
+}
+# Those that a test runs on unless its mark says otherwise.
+USUAL = ("esp32", "edge", "lwip", "lwip-esp8266")
+
+
 def source_tree() -> Path:
     """Return the tree of MicroPython that the virtual board was built from."""
-    build = ROOT / "build"
-    if (build / "micropy_dir").read_text().strip():
-        return build / "board" / "source"
-    return max(build.glob("micropython-*"))
+    if (BUILD / "micropy_dir").read_text().strip():
+        return BUILD / "board" / "source"
+    return max(BUILD.glob("micropython-*"))
 
 
 def free_port() -> int:
@@ -45,25 +97,29 @@ class Board:
     def __init__(
         self,
         flash: Path,
+        kind: Kind = BOARDS["esp32"],
         *,
-        events: str = "level",
         heap: str | None = None,
-        firmware: Path = FIRMWARE,
+        firmware: Path | None = None,
         port: int | None = None,
     ) -> None:
         self.flash = flash
+        self.kind = kind
         self.port = port or free_port()
+        # One more that a test may have the board listen on.
+        self.other_port = free_port()
         self.log = bytearray()
         self._seen = 0
+        self._ended = False
         self._news = threading.Condition()
         self._console, terminal = os.openpty()
         tty.setraw(terminal)
         self.terminal_name = os.ttyname(terminal)
         options = ["-X", f"heapsize={heap}"] if heap else []
         self.process = subprocess.Popen(
-            [firmware, *options, "-m", "board"],
+            [firmware or kind.firmware, *options, "-m", "board"],
             cwd=flash,
-            env={**os.environ, "BOARD_EVENTS": events},
+            env={**os.environ, **kind.environment, **self._environment()},
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
@@ -73,6 +129,10 @@ class Board:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    def _environment(self) -> dict[str, str]:
+        """Return what this board needs in its environment, beside what its kind does."""
+        return {}
+
     def _read(self) -> None:
         while True:
             try:
@@ -81,6 +141,7 @@ class Board:
                 data = b""
             with self._news:
                 self.log += data
+                self._ended = not data
                 self._news.notify_all()
             if not data:
                 return
@@ -117,9 +178,10 @@ class Board:
         with self._news:
             while not (match := compiled.search(self.log, self._seen)):
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._news.wait(left):
+                if self._ended or left <= 0 or not self._news.wait(left):
                     shown = bytes(self.log[self._seen :]).decode(errors="replace")
-                    raise BoardError(f"{pattern!r} did not come within {timeout} s; the console showed {shown!r}")
+                    why = "before the board ended" if self._ended else f"within {timeout} s"
+                    raise BoardError(f"{pattern!r} did not come {why}; the console showed {shown!r}")
             self._seen = match.end()
             return match
 
@@ -150,9 +212,104 @@ class Board:
             if time.monotonic() > deadline:
                 raise BoardError(f"the board is still busy after {timeout} s")
 
-    def descriptors(self) -> int:
+    def resources(self) -> int:
         """Return how many files and sockets the board has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def wait_resources(self, most: int, timeout: float = TIMEOUT) -> None:
+        """Wait until the board has no more open than this: the end of a connection takes its time."""
+        deadline = time.monotonic() + timeout
+        while (found := self.resources()) > most:
+            if time.monotonic() > deadline:
+                raise BoardError(f"{found} files and sockets are open after {timeout} s, not {most}")
+            time.sleep(0.05)
+
+    def listens(self, port: int | None = None) -> bool:
+        """Tell if the board accepts connections on the port."""
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port or self.port)) == 0
+
+    def write(self, name: str, data: bytes | str) -> None:
+        """Write a file of the flash while the board runs."""
+        (self.flash / name).write_bytes(data.encode() if isinstance(data, str) else data)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the flash while the board runs."""
+        (self.flash / name).unlink()
+
+
+class EmulatedBoard(Board):
+    """A board that QEMU emulates, behind a network that QEMU makes up."""
+
+    def __init__(
+        self,
+        flash: Path,
+        kind: Kind,
+        *,
+        heap: str | None = None,
+        firmware: Path | None = None,
+        port: int | None = None,
+        round_trip_ms: int = 0,
+        capture: Path | None = None,
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._monitor = Path(self._folder.name) / "monitor"
+        options = [f"-chardev socket,id=monitor,path={self._monitor},server=on,wait=off -mon chardev=monitor"]
+        if round_trip_ms:
+            # In microseconds; it holds what comes and what goes.
+            options.append(f"-object filter-buffer,id=delay,netdev=net,interval={round_trip_ms * 500}")
+        if capture:
+            options.append(f"-object filter-dump,id=dump,netdev=net,file={capture}")
+        self._options = " ".join(options)
+        super().__init__(flash, kind, heap=heap, firmware=firmware, port=port)
+
+    def _environment(self) -> dict[str, str]:
+        return {"BOARD_QEMU": self._options, "BOARD_PORT": f"{self.port} {self.other_port}"}
+
+    def stop(self) -> None:
+        super().stop()
+        self._folder.cleanup()
+
+    def unplug(self) -> None:
+        """Pull the network's cable out: nobody is told."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self._monitor))
+            monitor.sendall(b"set_link net off\n")
+            monitor.shutdown(socket.SHUT_WR)
+            while monitor.recv(4096):
+                pass
+
+    def _pcbs(self) -> tuple[int, int, int]:
+        """Return how many TCP control blocks are active, waiting for their time to be over, listening."""
+        counts = eval(self.run("import network; print(network.LAN().stats()[1])"))
+        assert len(counts) == 3
+        return counts  # type: ignore[no-any-return]
+
+    def resources(self) -> int:
+        """Return how many connections and listening sockets lwIP has."""
+        active, _, listening = self._pcbs()
+        return active + listening
+
+    def listens(self, port: int | None = None) -> bool:
+        """Tell if the board listens on any port; QEMU's network accepts connections to all of them."""
+        return self._pcbs()[2] > 0
+
+    def write(self, name: str, data: bytes | str) -> None:
+        """Write a file through the serial console: the board would not see what changes in the folder."""
+        content = data.encode() if isinstance(data, str) else data
+        self.run(f"f = open({name!r}, 'wb')")
+        for i in range(0, len(content), 1000):
+            self.run(f"f.write({content[i : i + 1000]!r})")
+        self.run("f.close()")
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the flash while the board runs."""
+        self.run(f"import os; os.remove({name!r})")
+
+
+def boot(flash: Path, kind: Kind, **options: Any) -> Board:
+    """Boot a board of this kind."""
+    return (EmulatedBoard if kind.emulated else Board)(flash, kind, **options)
 
 
 def write_flash(

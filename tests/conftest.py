@@ -7,22 +7,46 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board import Board, free_port, write_flash
+from board import BOARDS, USUAL, Board, Kind, free_port, write_flash
+from board import boot as boot_board
 
 # The protocol, which the C module _webrepl and its twin have in common.
 TESTED_WITH_BOTH = ("test_files", "test_repl")
 
 
+MARKS = (
+    "boards(*kinds, reason): the kinds of board that this test runs on, if not on the usual ones of board.BOARDS",
+    "fails_on(*kinds, reason): what this test shows on these boards is not as it should be",
+    "c_module(reason): a test of the C module _webrepl where its twin in Python differs",
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks."""
-    config.addinivalue_line("markers", "c_module: a test of the C module _webrepl where its twin in Python differs")
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+
+
+def kinds(definition: pytest.Item) -> list[Any]:
+    """Return the kinds of board that a test runs on, those on which it fails marked so."""
+    mark = definition.get_closest_marker("boards")
+    fails = {
+        name: pytest.mark.xfail(reason=mark.kwargs["reason"])
+        for mark in definition.iter_markers("fails_on")
+        for name in mark.args
+    }
+    names = mark.args if mark else USUAL
+    assert set(fails) <= set(names), f"{definition.name} does not run where it is to fail"
+    return [pytest.param(name, marks=fails.get(name, ())) for name in names]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have the tests of the protocol run with both implementations of _webrepl."""
+    """Have each test run on its boards, and those of the protocol with both implementations of _webrepl."""
     if metafunc.module.__name__ in TESTED_WITH_BOTH and "implementation" in metafunc.fixturenames:
         c_only = metafunc.definition.get_closest_marker("c_module")
         metafunc.parametrize("implementation", ["c"] if c_only else ["c", "python"], indirect=True)
+    if "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", kinds(metafunc.definition), indirect=True)
 
 
 @pytest.fixture
@@ -31,14 +55,16 @@ def implementation(request: pytest.FixtureRequest) -> str:
     return str(getattr(request, "param", "c"))
 
 
-@pytest.fixture(params=["level", "edge"])
-def events(request: pytest.FixtureRequest) -> str:
-    """Return how socket events come: as on an ESP32, or as on the lwIP ports."""
-    return str(request.param)
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Return the kind of board to test with, each that the test is marked with in turn."""
+    return BOARDS[request.param]
 
 
 @pytest.fixture
-def make_board(tmp_path: Path, request: pytest.FixtureRequest, implementation: str) -> Iterator[Callable[..., Board]]:
+def make_board(
+    tmp_path: Path, request: pytest.FixtureRequest, implementation: str, kind: Kind
+) -> Iterator[Callable[..., Board]]:
     """Return a function that boots a board: boot, password for write_flash(), the rest for Board."""
     boards: list[Board] = []
 
@@ -47,7 +73,7 @@ def make_board(tmp_path: Path, request: pytest.FixtureRequest, implementation: s
         if flash is None:
             flash = tmp_path / f"flash{len(boards)}"
             write_flash(flash, port, boot=boot, password=password, twin=implementation == "python")
-        board = Board(flash, port=port, **options)
+        board = boot_board(flash, options.pop("kind", kind), port=port, **options)
         boards.append(board)
         board.wait(">>> ")
         return board
@@ -59,9 +85,18 @@ def make_board(tmp_path: Path, request: pytest.FixtureRequest, implementation: s
 
 
 @pytest.fixture
-def board(make_board: Callable[..., Board], events: str) -> Board:
-    """Return a board that has booted and serves WebREPL, with each kind of events in turn."""
-    return make_board(events=events)
+def board(make_board: Callable[..., Board]) -> Board:
+    """Return a board that has booted and serves WebREPL."""
+    return make_board()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """Fail a test whose board has ended, as by a fault in its firmware."""
+    result = yield
+    for i, board in enumerate(getattr(item, "boards", [])):
+        assert board.process.poll() is None, f"board {i} has ended"
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,6 +14,8 @@ from board import PASSWORD, ROOT, Board, write_flash
 from client import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
+pytestmark = pytest.mark.boards("esp32", "edge", reason="what a browser does differently, it does on any board")
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox",
@@ -68,13 +70,13 @@ def static_host(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def served(make_board: Callable[..., Board], events: str, static_host: str, tmp_path: Path) -> Board:
+def served(make_board: Callable[..., Board], static_host: str, tmp_path: Path) -> Board:
     """Return a board whose webrepl_cfg.py names the static host."""
     flash = tmp_path / "flash"
     write_flash(flash, 0, boot="")
     with (flash / "webrepl_cfg.py").open("a") as config:
         config.write(f"BASE = {static_host!r}\n")
-    board = make_board(flash=flash, events=events)
+    board = make_board(flash=flash)
     board.run(f"import webrepl; webrepl.start(port={board.port})")
     return board
 

@@ -21,6 +21,8 @@ import pytest
 from board import PASSWORD, ROOT, TIMEOUT, Board, BoardError, write_flash
 from client import Client
 
+pytestmark = pytest.mark.boards("esp32", "edge", reason="what a client does differently, it does on any board")
+
 BIN = ROOT / "build" / "venv-clients" / "bin"
 SESSIONS = Path(__file__).parent / "clients"
 
@@ -48,7 +50,7 @@ def is_well(board: Board) -> bool:
 
 
 @pytest.fixture
-def fixed_board(make_board: Callable[..., Board], tmp_path: Path, events: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def fixed_board(make_board: Callable[..., Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the address of a board at port 8266: mpfshell knows no other, and tests that run beside may use it too."""
     while True:
         host = f"127.{random.randrange(1, 255)}.{random.randrange(255)}.{random.randrange(1, 255)}"
@@ -57,7 +59,7 @@ def fixed_board(make_board: Callable[..., Board], tmp_path: Path, events: str, m
             break
     monkeypatch.setenv("BOARD_HOST", host)
     write_flash(tmp_path / "flash", 8266)
-    make_board(flash=tmp_path / "flash", events=events)
+    make_board(flash=tmp_path / "flash")
     return host
 
 

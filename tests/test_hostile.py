@@ -56,7 +56,7 @@ def in_use(board: Board) -> bool:
 def test_connections_do_not_look_on_the_flash(board: Board) -> None:
     """An import would, in the middle of what a program writes, where the flash is driven in Python (ESP8266)."""
     for name in ("binascii", "gc", "hashlib", "io", "machine", "select", "socket", "sys", "time", "websocket"):
-        (board.flash / f"{name}.py").write_text("raise OSError('imported from the flash')\n")
+        board.write(f"{name}.py", "raise OSError('imported from the flash')\n")
     assert "200 OK" in page(board)
     with Client(board.port) as c:
         assert in_use(board)
@@ -129,11 +129,10 @@ def test_a_slow_request_of_two_is_served(board: Board) -> None:
         assert spare.recv(12) == b"HTTP/1.1 404"
 
 
-@pytest.mark.parametrize("events", ["level"], indirect=True)
 @pytest.mark.parametrize("attack", ["silent", "drips"])
 @pytest.mark.parametrize("call", ["accept_conn(s)", "server_handshake(s.accept()[0])"])
-def test_waiting_calls_have_a_deadline(make_board: MakeBoard, events: str, call: str, attack: str) -> None:
-    board = make_board("import webrepl", events=events)
+def test_waiting_calls_have_a_deadline(make_board: MakeBoard, call: str, attack: str) -> None:
+    board = make_board("import webrepl")
     board.run(f"""
 import socket, time
 s = socket.socket()
@@ -349,12 +348,12 @@ def test_broken_connections_leave_nothing_behind(board: Board) -> None:
     soak(5)
     board.run("webrepl.client_s and webrepl.client_s.close()")
     soak(1)
-    descriptors, allocated, shown = board.descriptors(), int(board.run(MEMORY)), len(board.text)
+    descriptors, allocated, shown = board.resources(), int(board.run(MEMORY)), len(board.text)
     soak(250)
     assert "Traceback" not in board.text
     lines = board.text[shown:].count("\n")
     assert lines < 250 * len(BROKEN) * 1.2
-    assert abs(board.descriptors() - descriptors) <= 2
+    board.wait_resources(descriptors + 2)
     assert int(board.run(MEMORY)) <= allocated + 1000
     with Client(board.port) as c:
         assert c.run("print(6*7)") == "42"
@@ -363,14 +362,14 @@ def test_broken_connections_leave_nothing_behind(board: Board) -> None:
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "MemoryError", "OSError(104)"])
 @pytest.mark.parametrize("where", ["_request", "_attach", "send_html"])
 def test_exception_in_a_callback_closes_the_socket(board: Board, where: str, error: str) -> None:
-    before = board.descriptors()
+    before = board.resources()
     board.run(f"def fail(*args): raise {error}\nwas = webrepl.{where}; webrepl.{where} = fail")
     with connect(board) as s, contextlib.suppress(ConnectionError):
         s.sendall(b"GET / HTTP/1.1\r\n\r\n" if where == "send_html" else REQUEST)
         while s.recv(1000):
             pass
     board.run(f"webrepl.{where} = was; webrepl._drop()")
-    assert board.descriptors() == before
+    board.wait_resources(before)
     with Client(board.port) as c:
         assert c.run("print(6*7)") == "42"
 
@@ -399,12 +398,12 @@ def fill(left):
 """
 
 
-def test_too_little_memory_for_a_client(make_board: MakeBoard, events: str) -> None:
-    board = make_board(events=events, heap="64k")
+def test_too_little_memory_for_a_client(make_board: MakeBoard) -> None:
+    board = make_board(heap="64k")
     board.run(FILL)
     with Client(board.port) as c:
         assert c.run("print(6*7)") == "42"
-    before = board.descriptors()
+    before = board.resources()
     served = set()
     for left in (500, 1000, 1500, 2000, 2500, 3000, 4000, 6000):
         board.type(f"fill({left})\r")
@@ -423,7 +422,7 @@ def test_too_little_memory_for_a_client(make_board: MakeBoard, events: str) -> N
             assert c.run("print(6*7)") == "42", left
         board.wait("EOF received|client is gone")
     assert served == {True, False}
-    assert board.descriptors() <= before + 1
+    board.wait_resources(before + 1)
 
 
 # Boards that lack something.
@@ -448,15 +447,15 @@ import webrepl
 """
 
 
-def test_no_tcp_nodelay(make_board: MakeBoard, events: str) -> None:
-    board = make_board("", events=events)
+def test_no_tcp_nodelay(make_board: MakeBoard) -> None:
+    board = make_board("")
     board.run(WITHOUT + f"webrepl.socket = Without(socket, 'TCP_NODELAY'); webrepl.start({board.port})")
     with Client(board.port) as c:
         assert c.run("print(6*7)") == "42"
 
 
-def test_no_dupterm_notify(make_board: MakeBoard, events: str) -> None:
-    board = make_board("", events=events)
+def test_no_dupterm_notify(make_board: MakeBoard) -> None:
+    board = make_board("")
     board.run(WITHOUT + f"webrepl.os = Without(os, 'dupterm_notify'); webrepl.start({board.port})")
     assert "200 OK" in page(board)
     with Client(board.port, login=False) as c:
@@ -468,12 +467,12 @@ def test_no_dupterm_notify(make_board: MakeBoard, events: str) -> None:
 
 def test_no_socket_callbacks(make_board: MakeBoard) -> None:
     board = make_board("")
-    before = board.descriptors()
+    before = board.resources()
     out = board.run(
         WITHOUT + f"webrepl.socket = DeafSockets(socket); webrepl.start({board.port}); print(webrepl.listen_s)"
     )
     assert out.splitlines() == ["Use start_foreground()", "None"]
-    assert board.descriptors() == before
+    board.wait_resources(before)
     board.type(f"webrepl.start_foreground({board.port})\r")
     board.wait("WebREPL server started on")
     with Client(board.port) as c:

@@ -144,8 +144,8 @@ def test_sys_exit_and_machine_reset(board: Board) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_hundred_sessions_leave_nothing_behind(make_board: Callable[..., Board], events: str) -> None:
-    board = make_board(events=events)
+def test_a_hundred_sessions_leave_nothing_behind(make_board: Callable[..., Board]) -> None:
+    board = make_board()
     memory = "import gc; gc.collect(); print(gc.mem_alloc())"
 
     def use() -> None:
@@ -159,15 +159,15 @@ def test_a_hundred_sessions_leave_nothing_behind(make_board: Callable[..., Board
         board.wait("dupterm: EOF received")
 
     use()
-    descriptors, allocated = board.descriptors(), int(board.run(memory))
+    descriptors, allocated = board.resources(), int(board.run(memory))
     for _ in range(100):
         use()
-    assert board.descriptors() == descriptors
+    board.wait_resources(descriptors)
     assert int(board.run(memory)) <= allocated + 1024
     for _ in range(100):
         use()
         with Client(board.port) as c:
             c.type("\x04")
             board.wait("MPY: soft reboot.*>>> ")
-    assert board.descriptors() == descriptors
+    board.wait_resources(descriptors)
     assert int(board.run(memory)) <= allocated + 1024

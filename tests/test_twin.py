@@ -21,7 +21,10 @@ import websocket
 from board import PASSWORD, ROOT, TIMEOUT, TWIN, Board, free_port, write_flash
 from client import GET, PUT, Client
 
-pytestmark = pytest.mark.parametrize("implementation", ["python"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("implementation", ["python"], indirect=True),
+    pytest.mark.boards("esp32", "edge", reason="it looks at the process, which no emulated chip has"),
+]
 
 EPERM, ENOENT, EIO, EISDIR, EINVAL, ENOSPC = 1, 2, 5, 21, 22, 28
 
@@ -69,7 +72,7 @@ def tcp(c: Client) -> socket.socket:
 def test_file_that_cannot_be_opened_gets_a_status(board: Board) -> None:
     (board.flash / "lib").mkdir()
     with Client(board.port) as c:
-        descriptors = board.descriptors()
+        descriptors = board.resources()
         for operation, name, status in (
             (GET, "missing", ENOENT),
             (GET, "", EISDIR),
@@ -85,20 +88,20 @@ def test_file_that_cannot_be_opened_gets_a_status(board: Board) -> None:
         c.put("a", b"as ever")
         assert c.get("a") == b"as ever"
         assert c.run("print(6*7)") == "42"
-        assert board.descriptors() == descriptors
+        assert board.resources() == descriptors
 
 
 def test_full_disk_gets_a_status(board: Board) -> None:
     (board.flash / "full").symlink_to("/dev/full")
     with Client(board.port) as c:
-        descriptors = board.descriptors()
+        descriptors = board.resources()
         for size in (1, 1000, 100_000):
             c.request(PUT, "full", size)
             assert c.status() == 0
             for i in range(0, size, 1000):
                 c.ws.send_binary(bytes(min(1000, size - i)))
             assert c.status() == ENOSPC
-            assert board.descriptors() == descriptors
+            assert board.resources() == descriptors
         c.put("a", b"as ever")
         assert c.get("a") == b"as ever"
         assert c.run("print(6*7)") == "42"
@@ -108,13 +111,13 @@ def test_file_that_cannot_be_read_gets_a_status(board: Board) -> None:
     # Nothing is mapped at the beginning of it.
     (board.flash / "bad").symlink_to("/proc/self/mem")
     with Client(board.port) as c:
-        descriptors = board.descriptors()
+        descriptors = board.resources()
         c.request(GET, "bad")
         assert c.status() == 0
         c.ws.send_binary(b"\0")
         assert c.take(2) == b"\0\0"
         assert c.status() == EIO
-        assert board.descriptors() == descriptors
+        assert board.resources() == descriptors
         assert c.run("print(6*7)") == "42"
 
 
@@ -225,14 +228,14 @@ def test_guessing_does_not_hold_up_the_board(board: Board) -> None:
 @pytest.mark.parametrize("end", ["close frame", "end of file", "reset"])
 def test_abandoned_transfer_closes_its_file_at_once(board: Board, operation: int, end: str) -> None:
     (board.flash / "data.bin").write_bytes(bytes(10000))
-    descriptors = board.descriptors()
+    descriptors = board.resources()
     with Client(board.port) as c:
-        connected = board.descriptors()
+        connected = board.resources()
         c.request(operation, "data.bin", 10000)
         assert c.status() == 0
         c.ws.send_binary(b"\0")
         assert c.run("print(6*7)") == "42"
-        assert board.descriptors() == connected + 1
+        assert board.resources() == connected + 1
         if end == "close frame":
             c.ws.send_close()
         elif end == "reset":
@@ -242,18 +245,18 @@ def test_abandoned_transfer_closes_its_file_at_once(board: Board, operation: int
             tcp(c).shutdown(socket.SHUT_WR)
         board.wait("dupterm: EOF received")
         board.wait_idle()
-        assert board.descriptors() == descriptors
+        assert board.resources() == descriptors
 
 
 def test_stop_closes_the_file_of_a_transfer(board: Board) -> None:
     board.run("webrepl.stop()")
-    descriptors = board.descriptors()
+    descriptors = board.resources()
     board.run(f"webrepl.start({board.port})")
     with Client(board.port) as c:
         c.request(PUT, "data.bin", 10000)
         assert c.status() == 0
         board.run("webrepl.stop()")
-        assert board.descriptors() == descriptors
+        assert board.resources() == descriptors
 
 
 @pytest.mark.parametrize("layout", ["", "import twin\ntwin._layout = None\n"])
@@ -311,7 +314,7 @@ def test_control_frames_are_no_content(board: Board, opcode: int, size: int) -> 
 def test_client_that_reads_no_answers_is_closed(board: Board) -> None:
     with (board.flash / "data.bin").open("wb") as f:
         f.truncate(64 * 1024 * 1024)
-    descriptors = board.descriptors()
+    descriptors = board.resources()
     with Client(board.port) as c:
         tcp(c).setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         c.request(GET, "data.bin")
@@ -321,7 +324,7 @@ def test_client_that_reads_no_answers_is_closed(board: Board) -> None:
                 c.ws.send_binary(bytes(1024))
         board.wait("dupterm: EOF received", 30)
         board.wait_idle()
-        assert board.descriptors() == descriptors
+        assert board.resources() == descriptors
         c.vanish()
     with Client(board.port) as c:
         assert c.run("print(6*7)") == "42"

@@ -9,11 +9,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import websocket
-from board import Board, free_port, write_flash
+from board import Board
 from client import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -80,27 +79,16 @@ def test_50_kb_as_ides_send_it(board: Board) -> None:
         assert c.run("print(6*7)") == "42"
 
 
-@pytest.fixture(scope="module", params=["level", "edge"])
-def desk(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Board]:
-    """Return a board for many examples."""
-    flash: Path = tmp_path_factory.mktemp("desk")
-    port = free_port()
-    write_flash(flash, port)
-    with Board(flash, port=port, events=request.param) as board:
-        board.wait(">>> ")
-        yield board
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1000), sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=30))
-def test_frames_of_any_sizes(desk: Board, seed: int, sizes: list[int]) -> None:
+def test_frames_of_any_sizes(board: Board, seed: int, sizes: list[int]) -> None:
     text, printed = script(3000, seed)
     frames: list[str] = []
     at = 0
     while at < len(text):
         frames.append(text[at : at + sizes[len(frames) % len(sizes)]])
         at += len(frames[-1])
-    with Client(desk.port) as c:
+    with Client(board.port) as c:
         c.type("\x01")
         c.wait("raw REPL; CTRL-B to exit\r\n>")
         with sending(c, [*frames, "\x04"]):
@@ -226,8 +214,8 @@ def test_stdin_that_is_read_late(board: Board) -> None:
         assert c.run("print(b.count('y'))") == "2000"
 
 
-def test_waiting_input_costs_a_program_little(make_board: MakeBoard, events: str) -> None:
-    board = make_board(events=events)
+def test_waiting_input_costs_a_program_little(make_board: MakeBoard) -> None:
+    board = make_board()
     count = """
 import time
 def count():
@@ -247,7 +235,7 @@ def count():
         c.type("#" * 1000)
         busy = int(c.wait("n (\\d+)\r\n")[1])
         # With level events the callback is called all the time.
-        assert busy > free * (0.3 if events == "level" else 0.7)
+        assert busy > free * (0.3 if board.kind.level else 0.7)
 
 
 # Output
@@ -338,8 +326,8 @@ def test_slow_reader_gets_everything(board: Board, knocking: bool) -> None:
         "import select\nsys.modules['select'] = Without(select, 'poll')",
     ],
 )
-def test_webrepl_object_is_attached_directly(make_board: MakeBoard, events: str, lack: str) -> None:
-    board = make_board("", events=events)
+def test_webrepl_object_is_attached_directly(make_board: MakeBoard, lack: str) -> None:
+    board = make_board("")
     board.run(
         f"""
 import os, sys
