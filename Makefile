@@ -4,27 +4,42 @@ PORT ?= 8266
 FLASH ?= build/flash
 export MICROPY_DIR
 
-BOARD = build/board/micropython
-BOARD32 = build/board32/micropython
-BOARD_WITHOUT = build/board-without-webrepl/micropython
-SOURCES = webrepl.py webrepl_setup.py manifest.py $(wildcard _webrepl_shim/*.py _webrepl_shim/unix/*) \
-	_webrepl_shim/build.sh build/micropy_dir
+# Which board make run starts: unix, lwip or lwip-esp8266.
+BOARD ?= unix
+FIRMWARE = build/board/micropython
+FIRMWARE32 = build/board32/micropython
+FIRMWARE_WITHOUT = build/board-without-webrepl/micropython
+FIRMWARE_LWIP = build/board-lwip/micropython
+FIRMWARE_LWIP_ESP8266 = build/board-lwip-esp8266/micropython
+FIRMWARE_LWIP_PATCHED = build/board-lwip-patched/micropython
+FIRMWARE_RUN = $(if $(filter unix,$(BOARD)),$(FIRMWARE),build/board-$(BOARD)/micropython)
+FROZEN = webrepl.py webrepl_setup.py manifest.py _webrepl_shim/build.sh build/micropy_dir
+SOURCES = $(FROZEN) $(wildcard _webrepl_shim/*.py _webrepl_shim/unix/*)
+SOURCES_LWIP = $(FROZEN) $(wildcard _webrepl_shim/lwip/*.* _webrepl_shim/lwip/*/* _webrepl_shim/lwip/Makefile)
 VENV = build/venv
 BIN = $(VENV)/bin
 CLIENTS = build/venv-clients
 STUBS = build/stubs/esp32/.done build/stubs/esp8266/.done
 
-# Start the virtual board, with this terminal as its serial console.
-run: $(BOARD)
-	@sh _webrepl_shim/run.sh "$(FLASH)" "$(PORT)" '$(subst ','\'',$(PASSWORD))'
+# Start the virtual board, with this terminal as its serial console; BOARD=lwip starts the emulated one.
+run: $(FIRMWARE_RUN)
+	@sh _webrepl_shim/run.sh "$(FIRMWARE_RUN)" "$(FLASH)" "$(PORT)" '$(subst ','\'',$(PASSWORD))'
 
 # Build the virtual board; MICROPY_DIR=folder builds it from that MicroPython.
-firmware: $(BOARD)
+firmware: $(FIRMWARE)
 
 # One whose firmware lacks the C module _webrepl, for the one in Python.
-firmware-without-webrepl: $(BOARD_WITHOUT)
+firmware-without-webrepl: $(FIRMWARE_WITHOUT)
 
-test: $(BOARD) $(BOARD32) $(BOARD_WITHOUT) $(VENV)/.done $(CLIENTS)/.done build/stubs/esp32/.done
+# The emulated board: a chip's firmware with lwIP, and the same as near to an ESP8266 as it gets.
+firmware-lwip: $(FIRMWARE_LWIP)
+firmware-lwip-esp8266: $(FIRMWARE_LWIP_ESP8266)
+
+# The first of them with faults of MicroPython's own cured: see _webrepl_shim/README.md.
+firmware-lwip-patched: $(FIRMWARE_LWIP_PATCHED)
+
+test: $(FIRMWARE) $(FIRMWARE32) $(FIRMWARE_WITHOUT) $(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED) \
+	$(VENV)/.done $(CLIENTS)/.done build/stubs/esp32/.done
 	$(BIN)/python -m pytest $(ARGS)
 
 # Style, and names that no board has.
@@ -39,7 +54,7 @@ lint: $(VENV)/.done $(STUBS)
 	done
 
 # How fast it is: make bench [PEER=path/to/another/webrepl.py] [REPEAT=n]. Writes build/bench.json.
-bench: $(BOARD) $(VENV)/.done
+bench: $(FIRMWARE) $(VENV)/.done
 	@$(BIN)/python tests/bench.py $(if $(PEER),--peer "$(PEER)") $(if $(REPEAT),--repeat $(REPEAT))
 
 # Draw tests/bench.svg from build/bench.json.
@@ -47,26 +62,30 @@ bench-plot: build/venv-plot/.done
 	@build/venv-plot/bin/python tests/bench_plot.py
 
 # What it takes of flash and heap: make size [PEER=path/to/another/webrepl.py].
-size: $(BOARD) $(BOARD32) $(VENV)/.done
+size: $(FIRMWARE) $(FIRMWARE32) $(VENV)/.done
 	@$(BIN)/python tests/size.py $(if $(PEER),--peer "$(PEER)")
 
 clean:
 	rm -rf build
 
-$(BOARD): $(SOURCES)
+$(FIRMWARE): $(SOURCES)
 	@echo "Building the virtual board ..."
 	@sh _webrepl_shim/build.sh board
 
-$(BOARD_WITHOUT): $(SOURCES)
+$(FIRMWARE_WITHOUT): $(SOURCES)
 	@echo "Building the virtual board without _webrepl ..."
 	@sh _webrepl_shim/build.sh board-without-webrepl MICROPY_PY_WEBREPL=0
 
 # The same for words of 32 bits, as chips have, where gcc can build that; else the tests of sizes do without.
-$(BOARD32): $(SOURCES)
+$(FIRMWARE32): $(SOURCES)
 	@if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o /dev/null 2>/dev/null || \
 		sh _webrepl_shim/install.sh gcc-multilib; then \
 		echo "Building the 32-bit virtual board ..."; sh _webrepl_shim/build.sh board32 MICROPY_FORCE_32BIT=1; \
 	fi
+
+$(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED): build/%/micropython: $(SOURCES_LWIP)
+	@echo "Building the emulated board $* ..."
+	@sh _webrepl_shim/build.sh $*
 
 # Newer than the board when MICROPY_DIR has changed.
 build/micropy_dir: FORCE
@@ -97,4 +116,5 @@ build/stubs/%/.done: tests/requirements-stubs.txt $(VENV)/.done
 	@touch $@
 
 FORCE:
-.PHONY: run firmware firmware-without-webrepl test lint bench bench-plot size clean FORCE
+.PHONY: run firmware firmware-without-webrepl firmware-lwip firmware-lwip-esp8266 firmware-lwip-patched \
+	test lint bench bench-plot size clean FORCE

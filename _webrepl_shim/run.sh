@@ -1,9 +1,8 @@
 #!/bin/sh
-# run.sh FLASH PORT [PASSWORD]: start the virtual board on the flash folder, which is made if it is not there.
+# run.sh BOARD FLASH PORT [PASSWORD]: start the board, a program, on the flash folder, which is made if it is not there.
 set -eu
 cd "$(dirname "$0")/.."
-root=$PWD
-flash=$1 port=$2 password=$3
+board=$PWD/$1 flash=$2 port=$3 password=$4
 host=${BOARD_HOST:-127.0.0.1}
 
 if [ -n "$password" ] && [ "$(printf %s "$password" | wc -c)" -gt 9 ]; then
@@ -24,4 +23,10 @@ password=$(python3 -c 'exec(open("webrepl_cfg.py").read()); print(PASS)')
 echo "A virtual board, its flash in $PWD"
 echo "Browser: http://$host:$port/    Password: $password"
 echo "This terminal is its serial console. Ctrl-\\ turns it off."
-exec "$root/build/board/micropython" -m board
+# The emulated board leaves the terminal as it needs it.
+terminal=$(stty -g 2>/dev/null) || terminal=
+trap : QUIT
+status=0
+"$board" -m board || status=$?
+[ -z "$terminal" ] || stty "$terminal"
+exit $status

@@ -1,0 +1,1 @@
+// Nothing: lwIP runs without an operating system.

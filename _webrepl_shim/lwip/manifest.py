@@ -1,0 +1,3 @@
+# What the emulated board freezes: the project.
+include("../../manifest.py")
+include("$(MPY_DIR)/extmod/asyncio")
