@@ -128,7 +128,8 @@ run_make() {
 
 : >"$out/build.log"
 run_make -C "$source/mpy-cross" BUILD="$cross"
-ln -sfn ../mpy-cross "$out/mpy-cross"
+rm -rf "$out/mpy-cross"
+ln -s ../mpy-cross "$out/mpy-cross"
 flock -u 9
 
 set -- BUILD="$out" MICROPY_MPYCROSS="$cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= MPY_LIB_DIR="$out/micropython-lib" "$@"

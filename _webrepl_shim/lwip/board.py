@@ -109,13 +109,16 @@ def main() -> None:
         attributes[6][termios.VINTR] = attributes[6][termios.VQUIT]
         attributes[6][termios.VQUIT] = attributes[6][termios.VSUSP] = b"\0"
         termios.tcsetattr(0, termios.TCSANOW, attributes)
-    arguments = ["qemu-system-arm", "-machine", "mps2-an385,memory-backend=psram", "-display", "none", "-monitor", "none"]
-    psram = f"memory-backend-file,id=psram,size={MEMORY},mem-path=/proc/self/fd/{memory(options.heap)},share=on"
-    arguments += ["-object", psram, "-kernel", str(BUILD / "firmware.elf")]
-    arguments += ["-semihosting-config", "enable=on,target=native"]
-    arguments += ["-chardev", "stdio,id=uart,signal=on", "-serial", "chardev:uart"]
-    arguments += ["-netdev", f"user,id=net,ipv6=off,restrict=on{os.environ.get('BOARD_NETDEV', '')}{forwarded()}"]
-    arguments += ["-net", "nic,model=lan9118,netdev=net", *shlex.split(os.environ.get("BOARD_QEMU", ""))]
+    network = f"user,id=net,ipv6=off,restrict=on{os.environ.get('BOARD_NETDEV', '')}{forwarded()}"
+    command = f"""
+        qemu-system-arm -machine mps2-an385,memory-backend=psram -display none -monitor none
+        -object memory-backend-file,id=psram,size={MEMORY},mem-path=/proc/self/fd/{memory(options.heap)},share=on
+        -kernel {shlex.quote(str(BUILD / "firmware.elf"))} -semihosting-config enable=on,target=native
+        -chardev stdio,id=uart,signal=on -serial chardev:uart
+        -netdev {shlex.quote(network)} -net nic,model=lan9118,netdev=net
+        {os.environ.get("BOARD_QEMU", "")}
+    """
+    arguments = shlex.split(command)
     os.execvp(arguments[0], arguments)
 
 
