@@ -22,7 +22,7 @@
 // The network and the timers get their turn from the loops of the virtual machine and from all that waits. There, the
 // real port does nothing until the next turn; here the host's processor rests until an interrupt, 1 ms at most.
 #define BOARD_PENDSV (0)
-#define MICROPY_INTERNAL_WFE(TIMEOUT_MS) __WFI()
+#define MICROPY_INTERNAL_WFE(TIMEOUT_MS) cortex_m3_wait()
 extern void mphal_work(void);
 #define MICROPY_INTERNAL_EVENT_HOOK mphal_work()
 #define MICROPY_VM_HOOK_COUNT (10)

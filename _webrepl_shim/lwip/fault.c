@@ -43,9 +43,9 @@ __attribute__((used)) static void fault_report(const uint32_t *stacked) {
         fault_tell(names[i], stacked[i]);
     }
     // What went wrong, where, and in which interrupt.
-    fault_tell("cfsr", SCB->CFSR);
-    fault_tell("mmfar", SCB->MMFAR);
-    fault_tell("ipsr", __get_IPSR());
+    fault_tell("cfsr", CFSR);
+    fault_tell("mmfar", MMFAR);
+    fault_tell("ipsr", CORTEX_M3_GET(ipsr));
     host_write("\r\n");
     fault_names(stacked[6], stacked[5]);
     host_fail();
@@ -67,17 +67,14 @@ void __assert_func(const char *file, int line, const char *function, const char 
     host_fail();
 }
 
-const void *const fault_vectors[16 + 32] __attribute__((section(".vectors"))) = {
-    &_stack_top,
-    Reset_Handler,
-    [2 ... 13] = Fault_Handler,
+const void *const fault_vectors[CORTEX_M3_INTERRUPTS + 32] __attribute__((section(".vectors"))) = {
+    [0] = &_stack_top,
+    [1] = Reset_Handler,
+    [2 ... CORTEX_M3_INTERRUPTS + 31] = Fault_Handler,
     #if BOARD_PENDSV
-    PendSV_Handler,
-    #else
-    Fault_Handler,
+    [CORTEX_M3_PENDSV] = PendSV_Handler,
     #endif
-    SysTick_Handler,
-    [16 ... 47] = Fault_Handler,
-    [16 + UART0_RX_IRQn] = UART0_RX_Handler,
-    [16 + ETHERNET_IRQn] = ETHERNET_Handler,
+    [CORTEX_M3_SYSTICK] = SysTick_Handler,
+    [CORTEX_M3_INTERRUPTS + MPHAL_UART0_RX] = UART0_RX_Handler,
+    [CORTEX_M3_INTERRUPTS + MPHAL_ETHERNET_IRQ] = ETHERNET_Handler,
 };

@@ -181,12 +181,12 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "pack") == 0) {
         check(lfs2_format(&lfs, &config), "format");
         check(lfs2_mount(&lfs, &config), "mount");
-        pack(&lfs, folder, "");
+        pack(&lfs, folder, "/");
     } else {
         check(lfs2_mount(&lfs, &config), "mount");
         check(lfs2_mount(&old, &old_config), "mount");
-        unpack_removed(&lfs, &old, folder, "");
-        unpack(&lfs, &old, folder, "");
+        unpack_removed(&lfs, &old, folder, "/");
+        unpack(&lfs, &old, folder, "/");
     }
     memcpy(image + size, image, size);
     return 0;

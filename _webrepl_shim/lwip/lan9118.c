@@ -157,8 +157,7 @@ void lan9118_init(void) {
     netif_set_up(&lan9118_netif);
     netif_set_link_up(&lan9118_netif);
     dns_setserver(0, &dns);
-    NVIC_SetPriority(ETHERNET_IRQn, MPHAL_PRIORITY_ETHERNET);
-    NVIC_EnableIRQ(ETHERNET_IRQn);
+    cortex_m3_enable(MPHAL_ETHERNET_IRQ, MPHAL_PRIORITY_ETHERNET);
 }
 
 u32_t sys_now(void) {

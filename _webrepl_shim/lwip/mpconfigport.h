@@ -19,7 +19,7 @@
 // lwIP and the soft timers run in PendSV.
 #define BOARD_PENDSV (1)
 // SysTick ends the wait after 1 ms at the latest.
-#define MICROPY_INTERNAL_WFE(TIMEOUT_MS) __WFI()
+#define MICROPY_INTERNAL_WFE(TIMEOUT_MS) cortex_m3_wait()
 #endif
 
 // What the banner, os.uname() and sys.platform say.
@@ -49,10 +49,9 @@
 #define MICROPY_PY_OS_URANDOM (1)
 #define MICROPY_PY_OS_SYNC (1)
 #define MICROPY_PY_TIME_TIME_TIME_NS (1)
-#define MICROPY_PY_TIME_GMTIME_LOCALTIME_MKTIME (1)
 #define MICROPY_PY_TIME_INCLUDEFILE "port_time.h"
 #define MICROPY_PY_RANDOM_SEED_INIT_FUNC (mphal_random())
-extern uint32_t mphal_random(void);
+uint32_t mphal_random(void);
 #define MICROPY_PY_MACHINE (1)
 #define MICROPY_PY_MACHINE_INCLUDEFILE "port_machine.h"
 #define MICROPY_PY_MACHINE_RESET (1)
@@ -80,10 +79,11 @@ extern const struct _mp_obj_type_t network_lan_type;
 // What the machine has.
 #define MICROPY_MAKE_POINTER_CALLABLE(p) ((void *)((mp_uint_t)(p) | 1))
 #define MP_SSIZE_MAX (0x7fffffff)
-#define UINT_FMT "%lu"
-#define INT_FMT "%ld"
-typedef int32_t mp_int_t;
-typedef uint32_t mp_uint_t;
+#define UINT_FMT "%u"
+#define INT_FMT "%d"
+#define HEX_FMT "%x"
+typedef intptr_t mp_int_t;
+typedef uintptr_t mp_uint_t;
 typedef long mp_off_t;
 #define MP_NEED_LOG2 (1)
 #define MP_STATE_PORT MP_STATE_VM

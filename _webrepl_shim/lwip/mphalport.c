@@ -28,23 +28,26 @@ static volatile bool work_due[MPHAL_WORK];
 void mphal_init(void) {
     // The first KB, of which a null pointer finds some part, is out of reach. It holds the vectors, which the processor
     // fetches all the same. Few chips would notice; all would go astray.
-    MPU->RNR = 0;
-    MPU->RBAR = 0;
-    MPU->RASR = (9 << MPU_RASR_SIZE_Pos) | MPU_RASR_ENABLE_Msk | MPU_RASR_XN_Msk;
-    MPU->CTRL = MPU_CTRL_PRIVDEFENA_Msk | MPU_CTRL_ENABLE_Msk;
+    MPU_RNR = 0;
+    MPU_RBAR = 0;
+    MPU_RASR = MPU_RASR_XN | MPU_RASR_SIZE(9) | MPU_RASR_ENABLE;
+    MPU_CTRL = MPU_CTRL_PRIVDEFENA_ENABLE;
 
     FPGAIO_PRESCALE = 24;
     ticked_us = FPGAIO_COUNTER;
-    SysTick_Config(25000);
-    NVIC_SetPriority(SysTick_IRQn, 0);
-    NVIC_SetPriority(PendSV_IRQn, MPHAL_PRIORITY_PENDSV);
+    SHPR[CORTEX_M3_PENDSV - 4] = MPHAL_PRIORITY_PENDSV;
+    SHPR[CORTEX_M3_SYSTICK - 4] = 0;
+    // Each ms, at 25 MHz.
+    SYST_RVR = 25000 - 1;
+    SYST_CVR = 0;
+    SYST_CSR = SYST_CSR_PROCESSOR_CLOCK_INTERRUPT_ENABLE;
     uart_init();
 }
 
 void mphal_work_schedule(int work) {
     work_due[work] = true;
     #if BOARD_PENDSV
-    SCB->ICSR = SCB_ICSR_PENDSVSET_Msk;
+    ICSR = ICSR_PENDSVSET;
     #endif
 }
 
@@ -86,6 +89,12 @@ uint32_t mphal_random(void) {
     state ^= state >> 17;
     state ^= state << 5;
     return state;
+}
+
+void mp_hal_get_random(size_t n, uint8_t *buf) {
+    for (size_t i = 0; i < n; i++) {
+        buf[i] = mphal_random();
+    }
 }
 
 mp_uint_t mp_hal_ticks_ms(void) {

@@ -3,29 +3,16 @@
 #define BOARD_MPHALPORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "py/ringbuf.h"
 #include "shared/runtime/interrupt_char.h"
 
-// What CMSIS wants to know of the chip: Arm's application note AN385.
-typedef enum {
-    NonMaskableInt_IRQn = -14,
-    MemoryManagement_IRQn = -12,
-    BusFault_IRQn = -11,
-    UsageFault_IRQn = -10,
-    SVCall_IRQn = -5,
-    DebugMonitor_IRQn = -4,
-    PendSV_IRQn = -2,
-    SysTick_IRQn = -1,
-    UART0_RX_IRQn = 0,
-    ETHERNET_IRQn = 13,
-} IRQn_Type;
-#define __CM3_REV 0x0201
-#define __MPU_PRESENT 1
-#define __NVIC_PRIO_BITS 8
-#define __Vendor_SysTickConfig 0
-#include "core_cm3.h"
+#include "cortex_m3.h"
+
+// The machine's interrupts: Arm's application note AN385.
+enum { MPHAL_UART0_RX = 0, MPHAL_ETHERNET_IRQ = 13 };
 
 // All interrupts come before PendSV.
 #define MPHAL_PRIORITY_UART (0x10)
@@ -33,13 +20,13 @@ typedef enum {
 #define MPHAL_PRIORITY_PENDSV (0xf0)
 
 static inline mp_uint_t disable_irq(void) {
-    mp_uint_t state = __get_PRIMASK();
-    __disable_irq();
+    mp_uint_t state = CORTEX_M3_GET(primask);
+    __asm volatile ("cpsid i" : : : "memory");
     return state;
 }
 
 static inline void enable_irq(mp_uint_t state) {
-    __set_PRIMASK(state);
+    CORTEX_M3_SET(primask, state);
 }
 
 #define MICROPY_BEGIN_ATOMIC_SECTION() disable_irq()
@@ -47,20 +34,15 @@ static inline void enable_irq(mp_uint_t state) {
 
 #if BOARD_PENDSV
 static inline uint32_t mphal_raise_priority(void) {
-    uint32_t basepri = __get_BASEPRI();
-    __ASM volatile ("msr basepri_max, %0" : : "r" (MPHAL_PRIORITY_PENDSV) : "memory");
-    return basepri;
-}
-
-static inline void mphal_restore_priority(uint32_t basepri) {
-    __set_BASEPRI(basepri);
-    __ISB();
+    uint32_t priority = CORTEX_M3_GET(basepri);
+    CORTEX_M3_SET(basepri_max, MPHAL_PRIORITY_PENDSV);
+    return priority;
 }
 
 // As ports/stm32 and ports/mimxrt keep PendSV out.
 #define MICROPY_PY_PENDSV_ENTER uint32_t atomic_state = mphal_raise_priority();
 #define MICROPY_PY_PENDSV_REENTER atomic_state = mphal_raise_priority();
-#define MICROPY_PY_PENDSV_EXIT mphal_restore_priority(atomic_state);
+#define MICROPY_PY_PENDSV_EXIT CORTEX_M3_SET(basepri, atomic_state);
 #define MICROPY_PY_LWIP_ENTER MICROPY_PY_PENDSV_ENTER
 #define MICROPY_PY_LWIP_REENTER MICROPY_PY_PENDSV_REENTER
 #define MICROPY_PY_LWIP_EXIT MICROPY_PY_PENDSV_EXIT
@@ -79,7 +61,7 @@ extern volatile uint32_t mphal_ms;
 extern ringbuf_t stdin_ringbuf;
 
 void mphal_init(void);
-uint32_t mphal_random(void);
+void mp_hal_get_random(size_t n, uint8_t *buf);
 
 static inline mp_uint_t mp_hal_ticks_cpu(void) {
     return 0;

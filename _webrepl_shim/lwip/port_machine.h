@@ -16,7 +16,9 @@ static mp_obj_t mp_machine_unique_id(void) {
 }
 
 __attribute__((noreturn)) static void mp_machine_reset(void) {
-    NVIC_SystemReset();
+    AIRCR = AIRCR_KEY | AIRCR_SYSRESETREQ;
+    for (;;) {
+    }
 }
 
 static mp_int_t mp_machine_reset_cause(void) {

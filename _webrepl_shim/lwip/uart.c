@@ -31,13 +31,12 @@ static ringbuf_t ringbuf = {ringbuf_array, sizeof(ringbuf_array)};
 void uart_init(void) {
     UART0->divisor = 16;
     UART0->control = UART_CONTROL_TX | UART_CONTROL_RX | UART_CONTROL_RX_INTERRUPT;
-    NVIC_SetPriority(UART0_RX_IRQn, MPHAL_PRIORITY_UART);
-    NVIC_EnableIRQ(UART0_RX_IRQn);
+    cortex_m3_enable(MPHAL_UART0_RX, MPHAL_PRIORITY_UART);
 }
 
 void uart_tick(void) {
     budget = UART_BYTES_PER_MS;
-    NVIC_SetPendingIRQ(UART0_RX_IRQn);
+    cortex_m3_pend(MPHAL_UART0_RX);
 }
 
 void UART0_RX_Handler(void) {
