@@ -9,6 +9,8 @@ BOARD ?= unix
 FIRMWARE = build/board/micropython
 FIRMWARE32 = build/board32/micropython
 FIRMWARE_WITHOUT = build/board-without-webrepl/micropython
+FIRMWARE_STM32 = build/board-stm32/micropython
+FIRMWARE_ESP8266 = build/board-esp8266/micropython
 FIRMWARE_LWIP = build/board-lwip/micropython
 FIRMWARE_LWIP_ESP8266 = build/board-lwip-esp8266/micropython
 FIRMWARE_LWIP_PATCHED = build/board-lwip-patched/micropython
@@ -38,8 +40,8 @@ firmware-lwip-esp8266: $(FIRMWARE_LWIP_ESP8266)
 # The first of them with faults of MicroPython's own cured: see _webrepl_shim/README.md.
 firmware-lwip-patched: $(FIRMWARE_LWIP_PATCHED)
 
-test: $(FIRMWARE) $(FIRMWARE32) $(FIRMWARE_WITHOUT) $(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED) \
-	$(VENV)/.done $(CLIENTS)/.done build/stubs/esp32/.done
+test: $(FIRMWARE) $(FIRMWARE32) $(FIRMWARE_WITHOUT) $(FIRMWARE_STM32) $(FIRMWARE_ESP8266) \
+	$(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED) $(VENV)/.done $(CLIENTS)/.done build/stubs/esp32/.done
 	$(BIN)/python -m pytest $(ARGS)
 
 # Style, and names that no board has.
@@ -76,12 +78,25 @@ $(FIRMWARE_WITHOUT): $(SOURCES)
 	@echo "Building the virtual board without _webrepl ..."
 	@sh _webrepl_shim/build.sh board-without-webrepl MICROPY_PY_WEBREPL=0
 
-# The same for words of 32 bits, as chips have, where gcc can build that; else the tests of sizes do without.
+# One with what an STM32's firmware has: no os.dupterm_notify().
+$(FIRMWARE_STM32): $(SOURCES)
+	@echo "Building the virtual STM32 ..."
+	@sh _webrepl_shim/build.sh board-stm32 BOARD_PORT=BOARD_STM32
+
+# For words of 32 bits, as chips have, gcc must be able to build that; else the tests of sizes do without.
+CC32 = echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o /dev/null 2>/dev/null || \
+	sh _webrepl_shim/install.sh gcc-multilib
+
 $(FIRMWARE32): $(SOURCES)
-	@if echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o /dev/null 2>/dev/null || \
-		sh _webrepl_shim/install.sh gcc-multilib; then \
+	@if $(CC32); then \
 		echo "Building the 32-bit virtual board ..."; sh _webrepl_shim/build.sh board32 MICROPY_FORCE_32BIT=1; \
 	fi
+
+# One with an ESP8266's language and heap.
+$(FIRMWARE_ESP8266): $(SOURCES)
+	@$(CC32)
+	@echo "Building the virtual ESP8266 ..."
+	@sh _webrepl_shim/build.sh board-esp8266 BOARD_PORT=BOARD_ESP8266 MICROPY_FORCE_32BIT=1
 
 $(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED): build/%/micropython: $(SOURCES_LWIP)
 	@echo "Building the emulated board $* ..."

@@ -1,18 +1,26 @@
-"""The virtual board keeps its contract: it is what every other test stands on."""
+"""The virtual board keeps its contract: it is what every other test stands on.
+
+What it does as a chip does names the function of MicroPython's tree that does it there; paths begin at ports/.
+"""
 
 from __future__ import annotations
 
+import array
+import fcntl
 import re
 import socket
 import subprocess
-from collections.abc import Callable
+import termios
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from board import FIRMWARE, Board, free_port, write_flash
+from board import FIRMWARE, ROOT, Board, free_port, write_flash
 from client import Client
 
 MakeBoard = Callable[..., Board]
+Connect = Callable[..., list[socket.socket]]
 
 SERVER = """
 import socket
@@ -23,6 +31,55 @@ def listen(port):
     s.listen(5)
     return s
 """
+
+
+STM32 = ROOT / "build" / "board-stm32" / "micropython"
+ESP8266 = ROOT / "build" / "board-esp8266" / "micropython"
+
+# A stream for os.dupterm() that has the text to read, and keeps what is written.
+STREAM = """
+import io, os
+class Stream(io.IOBase):
+    def __init__(self, text): self.text = text; self.out = b""
+    def readinto(self, buf):
+        if not self.text: return None
+        buf[0] = self.text[0]; self.text = self.text[1:]; return 1
+    def write(self, buf): self.out += buf; return len(buf)
+    def ioctl(self, req, arg): return 0
+"""
+
+# A connection with something to read, in cl, and calls of its handler counted in calls.
+READY = """
+import time
+cl, addr = s.accept()
+cl.setblocking(False)
+calls = 0
+def f(cl):
+    global calls
+    calls += 1
+"""
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Return a function that has the board listen in s, and connects to it n times, with a byte for it to read."""
+    clients = []
+
+    def connect(board: Board, n: int = 1) -> list[socket.socket]:
+        board.run(SERVER + f"s = listen({board.port})")
+        for _ in range(n):
+            client = socket.socket()
+            clients.append(client)
+            # A small window, which is soon full.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(10)
+            client.connect(("127.0.0.1", board.port))
+            client.sendall(b"x")
+        return clients
+
+    yield connect
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture
@@ -118,10 +175,21 @@ def test_raw_repl_survives_a_soft_reset(plain: Board) -> None:
 
 
 @pytest.mark.parametrize(
-    "busy", ["while True: pass", "import time; time.sleep(100)", "time.sleep_ms(100000)", "input()"]
+    "busy",
+    [
+        "while True: pass",
+        "time.sleep(100)",
+        "time.sleep_ms(100000)",
+        "input()",
+        "s.accept()",
+        "cl.recv(1)",
+        "cl.sendall(bytes(100000))",
+    ],
 )
-def test_ctrl_c(plain: Board, busy: str) -> None:
-    plain.run("import time")
+def test_ctrl_c(plain: Board, busy: str, connect: Connect) -> None:
+    # esp32/uart.c, uart_irq_handler(): the console interrupts; esp32/modsocket.c, check_for_exceptions().
+    connect(plain)
+    plain.run("import time; cl = s.accept()[0]; cl.recv(1)")
     plain.type(busy + "\r\r" if busy.startswith("while") else busy + "\r")
     plain.wait("\r\n")
     plain.type("\x03")
@@ -163,31 +231,24 @@ def test_addresses_print_as_tuples(plain: Board) -> None:
         assert plain.run("cl, addr = s.accept(); print(addr)") == str(s.getsockname())
 
 
-def test_events_level_and_edge(make_board: MakeBoard, events: str) -> None:
-    board = make_board("", events=events)
-    board.run(SERVER + f"s = listen({board.port})")
-    with socket.create_connection(("127.0.0.1", board.port)) as s:
-        board.run("cl, addr = s.accept(); cl.setblocking(False); calls = []")
-        s.sendall(b"early")
-        board.run(
-            "import time; time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, lambda s: calls.append(s is cl))"
-        )
-        # What had arrived before the handler was set.
-        calls = int(board.run("time.sleep_ms(50); n = len(calls); print(n)"))
-        assert calls == 0 if events == "edge" else calls > 5
-        s.sendall(b"late")
-        calls = int(board.run("time.sleep_ms(50); print(len(calls) - n)"))
-        assert calls == 1 if events == "edge" else calls > 5
-        assert board.run("cl.read(100); calls.clear(); time.sleep_ms(50); print(len(calls), all(calls))") == "0 True"
-        s.sendall(b"x")
-        assert (
-            board.run("time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, None); print(len(calls) > 0)") == "True"
-        )
-        assert board.run("calls.clear(); time.sleep_ms(50); print(len(calls))") == "0"
+def test_edge_events_come_once_for_each_arrival(make_board: MakeBoard, connect: Connect) -> None:
+    # extmod/modlwip.c, _lwip_tcp_recv(): schedules for each arrival, and setsockopt() does not look what is there.
+    board = make_board("", events="edge")
+    (client,) = connect(board)
+    board.run(READY + "time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, f)")
+    assert board.run("time.sleep_ms(50); print(calls)") == "0"
+    client.sendall(b"late")
+    assert board.run("time.sleep_ms(50); print(calls)") == "1"
+    assert board.run("cl.read(100); time.sleep_ms(50); print(calls)") == "1"
+    client.sendall(b"x")
+    assert board.run("time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, None); print(calls)") == "2"
+    client.sendall(b"x")
+    assert board.run("time.sleep_ms(50); print(calls)") == "2"
 
 
-def test_event_while_code_runs(make_board: MakeBoard, events: str) -> None:
-    board = make_board("", events=events)
+def test_edge_event_while_code_runs(make_board: MakeBoard) -> None:
+    # extmod/modlwip.c, exec_user_callback(): the scheduler's, which the virtual machine runs between opcodes.
+    board = make_board("", events="edge")
     board.run(
         SERVER
         + f"s = listen({board.port}); s.setsockopt(socket.SOL_SOCKET, 20, lambda s: print('call', s.accept()[1]))"
@@ -198,12 +259,371 @@ def test_event_while_code_runs(make_board: MakeBoard, events: str) -> None:
         board.wait("call")
 
 
+def test_esp32_looks_at_the_256th_call_first_and_then_at_each_eighth(plain: Board, connect: Connect) -> None:
+    # esp32/modsocket.c, socket_events_handler(): a divisor of 8 bits, 0 at first, decremented before it is tested.
+    # esp32/mphalport.c, mp_hal_delay_ms() of no time calls it once.
+    connect(plain)
+    out = plain.run(
+        READY
+        + """
+looks = []
+cl.setsockopt(socket.SOL_SOCKET, 20, f)
+for _ in range(3):
+    before = calls
+    n = 0
+    while calls == before:
+        time.sleep_ms(0)
+        n += 1
+    looks.append(n)
+print(looks)
+"""
+    )
+    assert out == "[256, 8, 8]"
+
+
+def test_esp32_keeps_its_place_over_a_soft_reset(plain: Board, connect: Connect) -> None:
+    # esp32/main.c, mp_task(): socket_events_deinit() empties the list, and leaves the divisor as it is.
+    plain.run("import socket, time; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, 20, print)")
+    plain.run("for _ in range(300): time.sleep_ms(0)")
+    plain.type("\x04")
+    plain.wait("MPY: soft reboot\r\n.*>>> ")
+    connect(plain)
+    looks = plain.run(
+        READY + "cl.setsockopt(socket.SOL_SOCKET, 20, f); n = 0\nwhile not calls: time.sleep_ms(0); n += 1\nprint(n)"
+    )
+    assert 1 <= int(looks) <= 8
+
+
+def warm_up(board: Board) -> None:
+    """Have the first 256 looks behind, of which most would take a tick."""
+    board.run("""
+import socket, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, 20, print)
+for _ in range(256): time.sleep_ms(0)
+s.close()
+""")
+
+
+@pytest.mark.parametrize("tick_ms", [10, 25])
+def test_esp32_waits_a_tick_between_calls(
+    make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, tick_ms: int, connect: Connect
+) -> None:
+    # esp32/mphalport.c, mp_hal_delay_ms(): ulTaskNotifyTake() of one tick; what is to be read calls as long as it is.
+    monkeypatch.setenv("BOARD_TICK_MS", str(tick_ms))
+    board = make_board("")
+    warm_up(board)
+    connect(board)
+    sleep_ms = tick_ms * 8 * 10
+    calls = int(board.run(READY + f"cl.setsockopt(socket.SOL_SOCKET, 20, f); time.sleep_ms({sleep_ms}); print(calls)"))
+    assert 8 <= calls <= 11
+    assert board.run("cl.read(10); n = calls; time.sleep_ms(1000); print(calls - n)") == "0"
+    assert board.run(f"cl.setsockopt(socket.SOL_SOCKET, 20, None); time.sleep_ms({sleep_ms}); print(calls - n)") == "0"
+
+
+def test_esp32_event_at_the_prompt_takes_up_to_eight_ticks(
+    make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # esp32/mphalport.c, mp_hal_stdin_rx_chr(): MICROPY_EVENT_POLL_HOOK.
+    monkeypatch.setenv("BOARD_TICK_MS", "40")
+    board = make_board("")
+    warm_up(board)
+    board.run(SERVER + f"s = listen({board.port})\ndef f(s): s.accept(); print('call')")
+    board.run("s.setsockopt(socket.SOL_SOCKET, 20, f)")
+    took = []
+    for i in range(8):
+        time.sleep(0.04 * i)
+        start = time.monotonic()
+        with socket.create_connection(("127.0.0.1", board.port)):
+            board.wait("call")
+        took.append(time.monotonic() - start)
+    assert 0.16 < max(took) < 0.5, took
+
+
+def test_esp32_calls_the_newest_first_and_all_of_one_look(plain: Board, connect: Connect) -> None:
+    # esp32/modsocket.c, socket_events_add() and socket_events_handler().
+    connect(plain, 3)
+    out = plain.run("""
+import time
+order = []
+socks = [s.accept()[0] for _ in range(3)]
+for sock in socks: sock.setsockopt(socket.SOL_SOCKET, 20, lambda sock: order.append(socks.index(sock)))
+while not order: time.sleep_ms(0)
+print(order)
+""")
+    assert out == "[2, 1, 0]"
+
+
+def test_esp32_handlers_nest(plain: Board, connect: Connect) -> None:
+    # esp32/modsocket.c, socket_events_handler(): a direct call, from which mp_hal_delay_ms() comes there again.
+    connect(plain)
+    out = plain.run("""
+import time
+cl = s.accept()[0]
+depth = deepest = 0
+def f(cl):
+    global depth, deepest
+    depth += 1
+    deepest = max(depth, deepest)
+    if depth < 3: time.sleep_ms(200)
+    depth -= 1
+cl.setsockopt(socket.SOL_SOCKET, 20, f)
+while not deepest: time.sleep_ms(0)
+print(deepest)
+""")
+    assert out == "3"
+
+
+def test_handler_and_scheduler(make_board: MakeBoard, events: str, connect: Connect) -> None:
+    # esp32/modsocket.c calls directly, so what is scheduled runs while a handler waits. extmod/modlwip.c schedules,
+    # and py/scheduler.c, mp_sched_run_pending(), runs nothing else meanwhile.
+    board = make_board("", events=events)
+    (client,) = connect(board)
+    board.run("""
+import micropython, time
+cl = s.accept()[0]
+log = []
+def f(cl):
+    cl.setsockopt(socket.SOL_SOCKET, 20, None)
+    micropython.schedule(log.append, 'scheduled')
+    time.sleep_ms(50)
+    log.append('handler')
+cl.setsockopt(socket.SOL_SOCKET, 20, f)
+""")
+    client.sendall(b"x")
+    out = board.run("while len(log) < 2: time.sleep_ms(1)\nprint(log)")
+    assert out == ("['handler', 'scheduled']" if events == "edge" else "['scheduled', 'handler']")
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        "while time.ticks_diff(time.ticks_ms(), t) < 1000: pass",
+        "other.settimeout(1); other.recv(1)",
+        "s.settimeout(1); s.accept()",
+    ],
+    ids=["compute", "recv", "accept"],
+)
+def test_esp32_looks_at_no_socket_but_where_it_waits(plain: Board, busy: str, connect: Connect) -> None:
+    # esp32/mpconfigport.h has no MICROPY_VM_HOOK_LOOP; esp32/modsocket.c, _socket_read_data() and socket_accept():
+    # mp_handle_pending() only.
+    warm_up(plain)
+    connect(plain, 2)
+    out = plain.run(
+        READY
+        + f"""
+other = s.accept()[0]
+other.recv(1)
+cl.setsockopt(socket.SOL_SOCKET, 20, f)
+t = time.ticks_ms()
+try:
+    {busy}
+except OSError: pass
+print(calls, time.ticks_diff(time.ticks_ms(), t) >= 1000)
+"""
+    )
+    assert out == "0 True"
+    assert int(plain.run("time.sleep_ms(200); print(calls)")) > 0
+
+
+def test_esp32_looks_while_select_waits(plain: Board, connect: Connect) -> None:
+    # extmod/modselect.c, poll_set_poll_until_ready_or_timeout(): mp_event_wait_ms(), which is MICROPY_EVENT_POLL_HOOK.
+    warm_up(plain)
+    connect(plain)
+    out = plain.run(
+        READY
+        + """
+import select
+p = select.poll()
+p.register(s, select.POLLIN)
+cl.setsockopt(socket.SOL_SOCKET, 20, f)
+p.poll(0)
+before = calls
+p.poll(800)
+print(before, calls)
+"""
+    )
+    before, calls = map(int, out.split())
+    assert before == 0
+    assert 8 <= calls <= 11
+
+
+def test_esp32_thread_that_sleeps_runs_handlers(plain: Board, connect: Connect) -> None:
+    # esp32/mphalport.c, mp_hal_delay_ms(): for whichever thread.
+    warm_up(plain)
+    connect(plain)
+    out = plain.run(
+        READY
+        + """
+import _thread
+where = set()
+def f(cl): where.add(_thread.get_ident())
+def g():
+    global me
+    me = _thread.get_ident()
+    time.sleep_ms(600)
+cl.setsockopt(socket.SOL_SOCKET, 20, f)
+_thread.start_new_thread(g, ())
+t = time.ticks_ms()
+while time.ticks_diff(time.ticks_ms(), t) < 1000: pass
+print(where == {me}, me != _thread.get_ident())
+cl.setsockopt(socket.SOL_SOCKET, 20, None)
+"""
+    )
+    assert out == "True True"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sock = socks[0]; sock.close(); sock.setsockopt(socket.SOL_SOCKET, 20, print)",
+        # The list goes on from the socket called, which is out of it, to one that is closed.
+        "def f(_): socks[1].close(); socks[0].close()\n"
+        "for sock in socks: sock.setsockopt(socket.SOL_SOCKET, 20, f)\n"
+        "while True: time.sleep_ms(0)",
+    ],
+    ids=["handler on a closed socket", "closed while called"],
+)
+def test_esp32_memory_is_corrupted(plain: Board, code: str, connect: Connect) -> None:
+    # esp32/modsocket.c, socket_setsockopt() and socket_events_handler(): FD_SET() and FD_ISSET() of -1.
+    connect(plain, 2)
+    plain.run("import time; socks = [s.accept()[0], s.accept()[0]]")
+    plain.type("\x05" + code.replace("\n", "\r") + "\r\x04")
+    plain.wait("Board: memory corrupted: ")
+    assert plain.process.wait(10) == 3
+
+
+def test_edge_handler_on_a_closed_socket_is_nothing(make_board: MakeBoard) -> None:
+    board = make_board("", events="edge")
+    board.run("import socket; s = socket.socket(); s.close(); s.setsockopt(socket.SOL_SOCKET, 20, print)")
+    assert board.run("print(1)") == "1"
+
+
+def test_forgotten_socket_is_closed(make_board: MakeBoard, events: str, connect: Connect) -> None:
+    # esp32/modsocket.c, socket_make_new(), and extmod/modlwip.c: with a finaliser; a handler does not keep a socket.
+    board = make_board("", events=events)
+    (client,) = connect(board)
+    board.run("def f(): s.accept()[0].setsockopt(socket.SOL_SOCKET, 20, print)\nf(); s.close(); s = None")
+    board.run("import gc\nfor _ in range(3): [0] * 1000; gc.collect()")
+    with pytest.raises(ConnectionError):
+        # It had not read the byte that came.
+        client.recv(1)
+
+
+def test_esp32_reads_dupterm_past_the_ring_buffer(plain: Board) -> None:
+    # esp32/mphalport.c, mp_hal_stdin_rx_chr(), from 1.28 on: mp_os_dupterm_rx_chr() when the ring buffer is empty.
+    plain.type(STREAM.replace("\n    ", "\r    ").join(["\x05", "\r\x04"]))
+    plain.wait(">>> ")
+    plain.type("t = Stream(b'print(6*7)\\r'); os.dupterm(t)\r")
+    plain.wait("\r\n42\r\n>>> ")
+
+
+def test_esp32_before_1_28_reads_what_notify_brings(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOARD_DUPTERM", "notify")
+    board = make_board("")
+    board.run(STREAM + "t = Stream(b'print(6*7)\\r'); os.dupterm(t)")
+    time.sleep(0.5)
+    assert "42" not in board.text
+    board.type("os.dupterm_notify(None)\r")
+    board.wait("\r\n42\r\n>>> ")
+
+
 def test_exception_in_a_handler_is_printed(make_board: MakeBoard, events: str) -> None:
     board = make_board("", events=events)
     board.run(SERVER + f"s = listen({board.port})\ndef f(s): s.accept(); 1/0\ns.setsockopt(socket.SOL_SOCKET, 20, f)")
     with socket.create_connection(("127.0.0.1", board.port)):
         board.wait("ZeroDivisionError")
     assert board.run("print(1)") == "1"
+
+
+def unread(client: socket.socket) -> int:
+    """Return how many bytes have come that the client has not read."""
+    n = array.array("i", [0])
+    fcntl.ioctl(client, termios.FIONREAD, n)
+    return n[0]
+
+
+FILL = """
+import time
+cl = s.accept()[0]
+cl.setblocking(False)
+sent = 0
+idle = 0
+while idle < 5:
+    idle += 1
+    while n := cl.write(bytes(1000)): sent += n; idle = 0
+    time.sleep_ms(50)
+print(sent)
+"""
+
+
+@pytest.mark.parametrize("sndbuf", [5760, 20000])
+def test_send_buffer(
+    make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, events: str, sndbuf: int, connect: Connect
+) -> None:
+    # TCP_SND_BUF: what a client that reads nothing can be sent is this, and what it has room for itself.
+    monkeypatch.setenv("BOARD_SNDBUF", str(sndbuf))
+    board = make_board("", events=events)
+    (client,) = connect(board)
+    sent = int(board.run(FILL))
+    assert sent - unread(client) == sndbuf
+
+
+def test_select_finds_room_as_lwip(plain: Board, connect: Connect) -> None:
+    # lwIP's sent_tcp(): a connection is writable again with more than TCP_SNDLOWAT free, half of an ESP32's buffer.
+    (client,) = connect(plain)
+    plain.run(FILL + "import select; p = select.poll(); p.register(cl, select.POLLOUT)")
+    assert plain.run("print(p.poll(0), cl.write(b'x'))") == "[] None"
+    while unread(client):
+        client.recv(65536)
+        time.sleep(0.1)
+    assert plain.run("print(len(p.poll(2000)))") == "1"
+
+
+@pytest.mark.parametrize("call", ["write", "send"])
+def test_esp32_write_that_stalls_takes_a_second_an_attempt(plain: Board, call: str, connect: Connect) -> None:
+    # esp32/modsocket.c, _socket_settimeout(): 0.2 s are 3 attempts of 100 ms, as 2 s are 21; lwIP's poll_tcp() looks
+    # once a second whether one is over, and only the first may find much of its second gone.
+    connect(plain)
+    plain.run(FILL)
+    out = plain.run(f"""
+cl.settimeout(0.2)
+t = time.ticks_ms()
+try: cl.{call}(b'x')
+except OSError as e: print(e.errno, time.ticks_diff(time.ticks_ms(), t))
+""")
+    errno, took = map(int, out.split())
+    assert errno == 110
+    assert 2000 <= took <= 3200
+
+
+def test_edge_write_that_stalls_takes_its_timeout(make_board: MakeBoard, connect: Connect) -> None:
+    # extmod/modlwip.c, lwip_tcp_send(): while the window is shut, it is the timeout that counts.
+    board = make_board("", events="edge")
+    connect(board)
+    board.run(FILL)
+    out = board.run("""
+cl.settimeout(0.2)
+t = time.ticks_ms()
+try: cl.write(b'x')
+except OSError as e: print(e.errno, 200 <= time.ticks_diff(time.ticks_ms(), t) < 1000)
+""")
+    assert out == "110 True"
+
+
+def test_accepted_socket_and_the_timeout_of_the_listener(make_board: MakeBoard, events: str, connect: Connect) -> None:
+    # extmod/modlwip.c, lwip_socket_accept() copies it; esp32/modsocket.c, socket_accept() does not.
+    board = make_board("", events=events)
+    connect(board)
+    board.run("cl = s.accept()[0]; cl.recv(1); cl.close()")
+    with socket.create_connection(("127.0.0.1", board.port)) as client:
+        board.run("s.settimeout(0); cl = s.accept()[0]")
+        board.type("print(cl.read(1))\r")
+        if events == "edge":
+            board.wait("\r\nNone\r\n>>> ")
+        else:
+            client.sendall(b"x")
+            board.wait("\r\nb'x'\r\n>>> ")
 
 
 def test_socket_timeout(plain: Board) -> None:
@@ -224,7 +644,11 @@ def test_close_twice_closes_one(plain: Board) -> None:
     assert (plain.flash / "x").read_text() == "y"
 
 
-def test_ring_buffer_has_260_bytes(plain: Board) -> None:
+@pytest.mark.parametrize(("firmware", "room"), [(FIRMWARE, "259"), (ESP8266, "255")])
+def test_ring_buffer(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, firmware: Path, room: str) -> None:
+    # esp32/mphalport.c and esp8266/esp_mphal.c: stdin_ringbuf_array, of which a byte stays free.
+    monkeypatch.setenv("BOARD_DUPTERM", "notify")
+    plain = make_board("", firmware=firmware)
     plain.run("""
 import io, os
 class Flood(io.IOBase):
@@ -244,7 +668,7 @@ n = 0
 while p.poll(0): sys.stdin.read(1); n += 1
 print(n)
 """)
-    assert out == "259"
+    assert out == room
 
 
 def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
@@ -264,7 +688,13 @@ def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
             p.terminate()
 
 
-def test_timer(plain: Board) -> None:
+@pytest.mark.parametrize("kind", ["edge", "virtual", "stm32"])
+def test_virtual_timer(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    # esp32/machine_timer.c from 1.29 on, machine_timer_isr_virtual(): through the scheduler, as extmod/machine_timer.c.
+    monkeypatch.setenv("BOARD_TIMER", kind)
+    plain = make_board(
+        "", events="edge" if kind == "edge" else "level", firmware=STM32 if kind == "stm32" else FIRMWARE
+    )
     plain.run("""
 import time
 from machine import Timer
@@ -279,6 +709,107 @@ often.deinit()
     plain.type("once.init(mode=Timer.ONE_SHOT, period=20, callback=lambda t: print('rang'))\r")
     plain.wait(">>> ")
     plain.wait("rang\r\n")
+
+
+def test_esp32_has_no_virtual_timer_up_to_1_28(plain: Board) -> None:
+    # esp32/machine_timer.c, machine_timer_make_new().
+    with pytest.raises(AssertionError, match="ValueError"):
+        plain.run("from machine import Timer; Timer(-1)")
+    assert plain.run("print(Timer(3) is Timer(3), Timer(2) is Timer(3))") == "True False"
+
+
+def test_esp32_timer_up_to_1_24_is_the_users(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    # esp32/machine_timer.c of 1.24, machine_timer_make_new(): the lowest two bits of the number count.
+    monkeypatch.setenv("BOARD_TIMER", "hardware")
+    out = make_board("").run("""
+import time
+from machine import Timer
+calls = []
+Timer(3, mode=Timer.PERIODIC, period=10, callback=lambda t: calls.append('mine'))
+Timer(-1).init(mode=Timer.ONE_SHOT, period=50, callback=lambda t: calls.append('yours'))
+time.sleep_ms(200)
+print(Timer(-1) is Timer(3), calls.count('yours'), 'mine' in calls[-2:])
+""")
+    assert out == "True 1 False"
+
+
+@pytest.mark.parametrize(
+    ("firmware", "events", "told"),
+    [(FIRMWARE, "level", b""), (FIRMWARE, "edge", b"MPY: soft reboot\r\n"), (ESP8266, "edge", b""),
+     (STM32, "edge", b"MPY: soft reboot\r\n")],
+    ids=["esp32", "lwip", "esp8266", "stm32"],
+)  # fmt: skip
+def test_soft_reset_frees_and_tells(
+    make_board: MakeBoard, firmware: Path, events: str, told: bytes, connect: Connect
+) -> None:
+    # esp32/main.c, mp_task(), and esp8266/main.c, soft_reset(), run gc_sweep_all() first, which closes what
+    # os.dupterm() has; rp2/main.c, main(), mimxrt/main.c and stm32/main.c, stm32_main(), print first.
+    board = make_board("", events=events, firmware=firmware)
+    (client,) = connect(board)
+    board.run("import os; cl = s.accept()[0]; cl.recv(1); cl.setblocking(False)")
+    board.type("os.dupterm(cl); print('in')\r")
+    board.wait("in\r\n>>> ")
+    board.type("\x04")
+    board.wait("MPY: soft reboot\r\n.*>>> ")
+    text = b""
+    while data := client.recv(4096):
+        text += data
+    assert b"in\r\n>>> " in text
+    assert text.endswith(b">>> \r\n" + told)
+
+
+def test_stm32_has_no_notify_and_reads_dupterm(make_board: MakeBoard) -> None:
+    # stm32/mphalport.c, mp_hal_stdin_rx_chr(); stm32/mpconfigport.h leaves MICROPY_PY_OS_DUPTERM_NOTIFY at 0.
+    board = make_board("", firmware=STM32)
+    assert board.run("import os; print(hasattr(os, 'dupterm_notify'))") == "False"
+    board.type("\x05" + STREAM.replace("\n", "\r") + "\r\x04")
+    board.wait(">>> ")
+    board.type("t = Stream(b'print(6*7)\\r'); os.dupterm(t)\r")
+    board.wait("\r\n42\r\n>>> ")
+
+
+def test_lan_is_counted(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_board("").run("import network; print(hasattr(network, 'LAN'))") == "False"
+    count = "import network; network.LAN(); network.LAN().active(); print(network.LAN.made)"
+    assert make_board("", firmware=STM32).run(count) == "2"
+    monkeypatch.setenv("BOARD_LAN", "1")
+    assert make_board("").run(count) == "2"
+
+
+def test_esp8266_lacks_what_it_lacks(make_board: MakeBoard) -> None:
+    # esp8266/mpconfigport.h.
+    board = make_board("", firmware=ESP8266)
+    lacks = "'partition' 'rpartition' 'center' 'splitlines'".replace(" ", ", ")
+    assert board.run(f"print([hasattr(str, name) or hasattr(bytes, name) for name in ({lacks})])") == str([False] * 4)
+    board.run("class A:\n  def __getitem__(self, s): return hasattr(s, 'indices')")
+    assert board.run("print(A()[1:2])") == "False"
+    board.run("""
+class A:
+    def __setattr__(self, name, value): print('hook')
+a = A()
+a.x = 1
+assert a.x == 1
+import gc
+gc.collect()
+""")
+    # OBJ_REPR_C: small integers of 31 bits, and floats that are no object of the heap.
+    assert board.run("import sys; print(sys.maxsize, 0.1 + 0.2)") == "2147483647 0.3"
+    assert 31_000 < int(board.run("gc.collect(); print(gc.mem_free())")) < 35_000
+
+
+def test_esp8266_scheduler_has_four_places(make_board: MakeBoard) -> None:
+    # py/mpconfig.h, MICROPY_SCHEDULER_DEPTH; 8 in esp32/mpconfigport.h.
+    code = """
+import micropython
+def f(_):
+    n = 0
+    try:
+        while True: micropython.schedule(print, 0); n += 1
+    except RuntimeError: print('places', n)
+micropython.schedule(f, 0)
+"""
+    assert "places 4" in make_board("", firmware=ESP8266).run(code)
+    assert "places 8" in make_board("").run(code)
 
 
 def test_machine_reset_and_heap_size(make_board: MakeBoard) -> None:

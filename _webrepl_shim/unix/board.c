@@ -1,11 +1,13 @@
-// The module _board: what the frozen board.py cannot do in Python.
+// The module _board: what the frozen board.py cannot do in Python, which is to start and to restart.
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "board.h"
 #include "py/builtin.h"
+#include "py/gc.h"
 #include "py/mphal.h"
 #include "py/mpstate.h"
 #include "py/runtime.h"
@@ -16,10 +18,14 @@
 #error "The virtual board needs MicroPython 1.24 or newer"
 #endif
 
-// Tells the program after a soft reset that the REPL was in raw mode, which a board remembers.
+// What a board remembers over a soft reset: that the REPL was in raw mode, and its place among eight looks at sockets.
 #define RAW_REPL_ENV "BOARD_RAW_REPL"
+#define COUNTER_ENV "BOARD_COUNTER"
 
 static char **board_argv;
+
+// ports/unix/main.c's, before it reads -X heapsize.
+extern long heap_size;
 
 // glibc gives a constructor what main() gets.
 __attribute__((constructor)) static void board_init(int argc, char **argv, char **envp) {
@@ -32,11 +38,10 @@ __attribute__((constructor)) static void board_init(int argc, char **argv, char 
     if (strcmp(board_root, "/") == 0) {
         board_root[0] = '\0';
     }
-}
-
-const char *board_host(void) {
-    const char *host = getenv("BOARD_HOST");
-    return host != NULL && *host != '\0' ? host : "127.0.0.1";
+    #if BOARD_PORT == BOARD_ESP8266
+    // So that some 33 kB are free at the prompt.
+    heap_size = 35 * 1024;
+    #endif
 }
 
 // A reset, soft or not: this program again from its start, with nothing open but the serial console.
@@ -79,14 +84,27 @@ static mp_obj_t board_run(void) {
     mp_locals_set(&MP_STATE_VM(dict_main));
     mp_obj_dict_store(MP_OBJ_FROM_PTR(&MP_STATE_VM(mp_loaded_modules_dict)),
         MP_OBJ_NEW_QSTR(MP_QSTR___main__), MP_OBJ_FROM_PTR(&mp_module___main__));
-    board_stdio_init();
+    board_console_init();
     readline_init0();
     if (getenv(RAW_REPL_ENV) != NULL) {
         unsetenv(RAW_REPL_ENV);
         pyexec_mode_kind = PYEXEC_MODE_RAW_REPL;
     }
+    const char *counter_env = getenv(COUNTER_ENV);
+    if (counter_env != NULL) {
+        board_handler_counter = atoi(counter_env);
+        unsetenv(COUNTER_ENV);
+    }
     board_session();
+    if (board_option_sweep_first()) {
+        // As mp_task() of ports/esp32/main.c and soft_reset() of ports/esp8266/main.c: a stream that os.dupterm() was
+        // given is called below in memory that is free, and may be given out again.
+        gc_sweep_all();
+    }
     mp_hal_stdout_tx_str("MPY: soft reboot\r\n");
+    char counter[4];
+    snprintf(counter, sizeof(counter), "%d", board_handler_counter);
+    setenv(COUNTER_ENV, counter, 1);
     if (pyexec_mode_kind == PYEXEC_MODE_RAW_REPL) {
         setenv(RAW_REPL_ENV, "1", 1);
     }
@@ -94,11 +112,15 @@ static mp_obj_t board_run(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_run_obj, board_run);
 
-static mp_obj_t board_host_get(void) {
-    const char *host = board_host();
-    return mp_obj_new_str_from_cstr(host);
+static mp_obj_t board_host(void) {
+    return mp_obj_new_str_from_cstr(board_option_host());
 }
-static MP_DEFINE_CONST_FUN_OBJ_0(board_host_obj, board_host_get);
+static MP_DEFINE_CONST_FUN_OBJ_0(board_host_obj, board_host);
+
+static mp_obj_t board_lan(void) {
+    return mp_obj_new_bool(board_option_lan());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(board_lan_obj, board_lan);
 
 static mp_obj_t board_root_get(void) {
     return mp_obj_new_str_from_cstr(board_root);
@@ -111,6 +133,7 @@ static const mp_rom_map_elem_t board_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__board) },
     { MP_ROM_QSTR(MP_QSTR_Timer), MP_ROM_PTR(&board_timer_type) },
     { MP_ROM_QSTR(MP_QSTR_host), MP_ROM_PTR(&board_host_obj) },
+    { MP_ROM_QSTR(MP_QSTR_lan), MP_ROM_PTR(&board_lan_obj) },
     { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&board_reset_obj) },
     { MP_ROM_QSTR(MP_QSTR_root), MP_ROM_PTR(&board_root_obj) },
     { MP_ROM_QSTR(MP_QSTR_run), MP_ROM_PTR(&board_run_obj) },

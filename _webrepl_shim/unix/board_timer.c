@@ -1,4 +1,5 @@
-// machine.Timer: the virtual timers that ESP8266, RP2 and STM32 have as Timer(-1).
+// machine.Timer: the virtual timers that ESP8266, RP2, STM32 and the newest ESP32 have as Timer(-1), and an ESP32's
+// four hardware timers. All call through the scheduler.
 
 #include "board.h"
 #include "py/mperrno.h"
@@ -7,6 +8,7 @@
 #include "py/runtime.h"
 
 #define TIMER_MAX (8)
+#define TIMER_HARDWARE_N (4)
 
 enum { TIMER_ONE_SHOT, TIMER_PERIODIC };
 
@@ -20,18 +22,19 @@ typedef struct _board_timer_obj_t {
 
 // Those that run, which the program need not keep.
 MP_REGISTER_ROOT_POINTER(struct _board_timer_obj_t *board_timers[TIMER_MAX]);
+// One object for each hardware timer, as machine_timer_create() of ports/esp32/machine_timer.c has.
+MP_REGISTER_ROOT_POINTER(struct _board_timer_obj_t *board_hardware_timers[TIMER_HARDWARE_N]);
 
-int board_timer_wait_ms(int timeout_ms) {
+int64_t board_timer_wait_us(int64_t timeout_us) {
     // While a callback runs, no other can.
     for (int i = 0; i < TIMER_MAX && MP_STATE_VM(sched_state) == MP_SCHED_IDLE; i++) {
         board_timer_obj_t *timer = MP_STATE_VM(board_timers)[i];
         if (timer != NULL) {
-            mp_int_t left = timer->due_ms - mp_hal_ticks_ms();
-            left = MAX(left, 0);
-            timeout_ms = timeout_ms < 0 ? left : MIN(timeout_ms, left);
+            mp_int_t left_ms = timer->due_ms - mp_hal_ticks_ms();
+            timeout_us = MIN(timeout_us, (int64_t)MAX(left_ms, 0) * 1000);
         }
     }
-    return timeout_ms;
+    return timeout_us;
 }
 
 void board_timer_run(void) {
@@ -87,11 +90,30 @@ static mp_obj_t board_timer_init(size_t n_args, const mp_obj_t *pos_args, mp_map
 static MP_DEFINE_CONST_FUN_OBJ_KW(board_timer_init_obj, 1, board_timer_init);
 
 static mp_obj_t board_timer_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
-    mp_arg_check_num(n_args, n_kw, 0, 1, false);
-    if (n_args == 1 && mp_obj_get_int(args[0]) != -1) {
-        mp_raise_ValueError(MP_ERROR_TEXT("Timer doesn't exist"));
+    mp_arg_check_num(n_args, n_kw, 0, MP_OBJ_FUN_ARGS_MAX, true);
+    mp_int_t id = n_args > 0 ? mp_obj_get_int(args[0]) : -1;
+    if (id == -1 && board_option_timer() == BOARD_TIMER_HARDWARE) {
+        // Up to 1.24 only the lowest bits of the number counted.
+        id &= TIMER_HARDWARE_N - 1;
     }
-    return MP_OBJ_FROM_PTR(mp_obj_malloc(board_timer_obj_t, type));
+    bool exists = board_option_edge() ? id == -1 : id >= 0 && id < TIMER_HARDWARE_N;
+    if (!exists && !(id == -1 && board_option_timer() == BOARD_TIMER_VIRTUAL)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("no such Timer"));
+    }
+    board_timer_obj_t *self = id >= 0 ? MP_STATE_VM(board_hardware_timers)[id] : NULL;
+    if (self == NULL) {
+        self = mp_obj_malloc(board_timer_obj_t, type);
+        if (id >= 0) {
+            MP_STATE_VM(board_hardware_timers)[id] = self;
+        }
+    }
+    if (n_args > 1 || n_kw > 0) {
+        mp_map_t kw_args;
+        mp_map_init_fixed_table(&kw_args, n_kw, args + n_args);
+        mp_obj_t init_args[] = { MP_OBJ_FROM_PTR(self) };
+        board_timer_init(1, init_args, &kw_args);
+    }
+    return MP_OBJ_FROM_PTR(self);
 }
 
 static const mp_rom_map_elem_t board_timer_locals_table[] = {

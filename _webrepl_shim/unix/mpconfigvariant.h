@@ -1,6 +1,17 @@
-// The virtual board: MicroPython's unix port made to behave like an ESP32.
+// The virtual board: MicroPython's unix port made to behave like an ESP32 or, with BOARD_PORT, like another.
+
+#define BOARD_ESP32 (0)
+#define BOARD_ESP8266 (1)
+#define BOARD_STM32 (2)
+#ifndef BOARD_PORT
+#define BOARD_PORT BOARD_ESP32
+#endif
 
 #define MICROPY_CONFIG_ROM_LEVEL (MICROPY_CONFIG_ROM_LEVEL_EXTRA_FEATURES)
+
+#if BOARD_PORT == BOARD_ESP8266
+#include "board_esp8266.h"
+#endif
 
 #include "ports/unix/variants/mpconfigvariant_common.h"
 #include "board.h"
@@ -12,7 +23,7 @@
 
 // The C modules that a WebREPL is made of. MICROPY_PY_WEBREPL comes from the makefile.
 #define MICROPY_PY_OS_DUPTERM (1)
-#define MICROPY_PY_OS_DUPTERM_NOTIFY (1)
+#define MICROPY_PY_OS_DUPTERM_NOTIFY (BOARD_PORT != BOARD_STM32)
 
 // board_os.h declares stdin_ringbuf for os.dupterm_notify(), and replaces the unix port's os.system() and its kin.
 #undef MICROPY_PY_OS_INCLUDEFILE
@@ -39,15 +50,17 @@
 #undef MICROPY_PY_SELECT_POSIX_OPTIMISATIONS
 #define MICROPY_PY_SELECT_POSIX_OPTIMISATIONS (0)
 
-// Socket events and the serial console are looked at wherever a board's interrupts would come in:
-// every so many loops of the virtual machine, and in everything that waits.
-#define MICROPY_SCHEDULER_DEPTH (8)
+// What comes in with interrupts on a board does so every so many loops of the virtual machine: see board_events.c.
+#define MICROPY_SCHEDULER_DEPTH (BOARD_PORT == BOARD_ESP8266 ? 4 : 8)
 #define MICROPY_VM_HOOK_COUNT (100)
 #define MICROPY_VM_HOOK_INIT static unsigned int vm_hook_divisor = MICROPY_VM_HOOK_COUNT;
-#define MICROPY_VM_HOOK_POLL if (--vm_hook_divisor == 0) { vm_hook_divisor = MICROPY_VM_HOOK_COUNT; board_poll(0); }
+#define MICROPY_VM_HOOK_POLL \
+    if (--vm_hook_divisor == 0) { \
+        vm_hook_divisor = MICROPY_VM_HOOK_COUNT; \
+        board_events_interrupt(); \
+    }
 #define MICROPY_VM_HOOK_LOOP MICROPY_VM_HOOK_POLL
 #define MICROPY_VM_HOOK_RETURN MICROPY_VM_HOOK_POLL
-#define MICROPY_INTERNAL_EVENT_HOOK board_poll(0)
-
-// socket.TCP_NODELAY and socket.IPPROTO_TCP are answered by a delegate in board_socket.c.
-#define MICROPY_MODULE_ATTR_DELEGATION (1)
+#define MICROPY_INTERNAL_EVENT_HOOK board_events_interrupt()
+// select() waits in it.
+#define MICROPY_EVENT_POLL_HOOK board_events_wait();

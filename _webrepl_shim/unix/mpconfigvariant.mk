@@ -7,12 +7,30 @@ MICROPY_PY_BTREE = 0
 MICROPY_PY_FFI = 0
 MICROPY_PY_TERMIOS = 0
 
-# board_socket.c includes the port's modsocket.c with a board's behaviour hooked in.
+# board_socket.c is a board's socket module.
 MICROPY_PY_SOCKET = 0
 
 # 0 builds a board whose firmware lacks the C module _webrepl.
 MICROPY_PY_WEBREPL ?= 1
 CFLAGS_EXTRA += -DMICROPY_PY_WEBREPL=$(MICROPY_PY_WEBREPL)
+
+# What it is built to behave like: BOARD_ESP32, BOARD_ESP8266 or BOARD_STM32.
+BOARD_PORT ?= BOARD_ESP32
+CFLAGS_EXTRA += -DBOARD_PORT=$(BOARD_PORT)
+ifneq ($(BOARD_PORT),BOARD_ESP32)
+MICROPY_PY_THREAD = 0
+endif
+
+# The newest MicroPython leaves this to whoever calls make.
+ifeq ($(MICROPY_FORCE_32BIT),1)
+CFLAGS_EXTRA += -m32
+LDFLAGS_EXTRA += -m32
+endif
+
+# Where modos.c does not have os.urandom(), board_os.h does.
+ifeq ($(shell grep -c mp_hal_get_random $(TOP)/extmod/modos.c),0)
+CFLAGS_EXTRA += -DBOARD_OS_URANDOM=1
+endif
 
 # The friendly and the raw REPL that boards have; since 1.27 the unix port compiles pyexec.c itself.
 ifeq ($(shell grep -c pyexec.c Makefile),0)
@@ -31,7 +49,7 @@ $(BUILD)/extmod/modwebrepl.o: CFLAGS += -Wno-error=sign-compare
 $(BUILD)/extmod/modtime.o: CFLAGS += -Wno-unused-function
 
 # What the port's main.c and unix_mphal.c do with a terminal, board_stdio.c does as a board would.
-BOARD_WRAP = mp_hal_stdin_rx_chr mp_hal_stdout_tx_strn_cooked mp_hal_set_interrupt_char \
+BOARD_WRAP = mp_hal_stdin_rx_chr mp_hal_delay_ms mp_hal_stdout_tx_strn_cooked mp_hal_set_interrupt_char \
 	mp_hal_stdio_mode_raw mp_hal_stdio_mode_orig mp_stderr_print
 LDFLAGS_EXTRA += $(addprefix -Wl$(comma)--wrap=,$(BOARD_WRAP))
 comma := ,

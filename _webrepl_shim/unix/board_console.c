@@ -5,15 +5,15 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "board.h"
 #include "py/mphal.h"
-#include "py/mpstate.h"
 #include "py/ringbuf.h"
 #include "py/runtime.h"
 #include "py/stream.h"
 #include "extmod/misc.h"
 
-// As large as an ESP32's.
-static uint8_t stdin_ringbuf_array[260];
+// As large as an ESP32's, or an ESP8266's.
+static uint8_t stdin_ringbuf_array[BOARD_PORT == BOARD_ESP8266 ? 256 : 260];
 ringbuf_t stdin_ringbuf = { stdin_ringbuf_array, sizeof(stdin_ringbuf_array), 0, 0 };
 
 // Ctrl-C while code runs, -1 while a line is edited: the REPL takes it as a key then. Declared by
@@ -38,7 +38,7 @@ static void stdio_exit(int signum) {
     _exit(128 + signum);
 }
 
-void board_stdio_init(void) {
+void board_console_init(void) {
     struct termios t;
     if (tcgetattr(STDIN_FILENO, &t) != 0) {
         return;
@@ -59,9 +59,18 @@ void board_stdio_init(void) {
     tcsetattr(STDIN_FILENO, TCSANOW, &t);
 }
 
-// Take in what the terminal has. A full ring holds the terminal back while a line is edited; while code runs, the
-// keys must be read all the same, as one of them may be Ctrl-C: those that don't fit are lost, as on a UART.
-static void stdin_read(void) {
+// A full ring holds the terminal back while a line is edited; while code runs, the keys must be read all the same, as
+// one of them may be Ctrl-C: those that don't fit are lost, as on a UART.
+int board_console_fd(void) {
+    return stdin_open && (mp_interrupt_char >= 0 || ringbuf_free(&stdin_ringbuf) != 0) ? STDIN_FILENO : -1;
+}
+
+void board_console_read(void) {
+    struct pollfd pfd = { .fd = board_console_fd(), .events = POLLIN };
+    if (poll(&pfd, 1, 0) <= 0) {
+        // Nothing, or another thread was here before.
+        return;
+    }
     uint8_t buf[sizeof(stdin_ringbuf_array)];
     size_t room = ringbuf_free(&stdin_ringbuf);
     ssize_t n = read(STDIN_FILENO, buf, room ? room : 1);
@@ -75,37 +84,6 @@ static void stdin_read(void) {
         } else {
             ringbuf_put(&stdin_ringbuf, buf[i]);
         }
-    }
-}
-
-void board_poll(int timeout_ms) {
-    // Timers first: a socket that stays readable leaves the scheduler no other turn.
-    board_timer_run();
-    timeout_ms = MP_STATE_VM(sched_state) == MP_SCHED_PENDING ? 0 : board_timer_wait_ms(timeout_ms);
-    struct pollfd fds[1 + BOARD_EVENTS_MAX];
-    bool want_stdin = stdin_open && (mp_interrupt_char >= 0 || ringbuf_free(&stdin_ringbuf) != 0);
-    fds[0].fd = want_stdin ? STDIN_FILENO : -1;
-    fds[0].events = POLLIN;
-    int n = board_socket_poll_fds(fds + 1);
-    int ready = n == 0 && !want_stdin && timeout_ms == 0 ? 0 : poll(fds, 1 + n, timeout_ms);
-    if (ready > 0 && fds[0].revents) {
-        stdin_read();
-    }
-    if (ready > 0 && n != 0) {
-        board_socket_poll_done(fds + 1);
-    }
-}
-
-int __wrap_mp_hal_stdin_rx_chr(void);
-int __wrap_mp_hal_stdin_rx_chr(void) {
-    for (;;) {
-        int c = ringbuf_get(&stdin_ringbuf);
-        if (c != -1) {
-            return c;
-        }
-        // Inside a callback no other callback can run, so there only the serial console is worth waiting for.
-        board_poll(MP_STATE_VM(sched_state) < 0 ? 1 : -1);
-        mp_handle_pending(true);
     }
 }
 
@@ -139,7 +117,7 @@ void __wrap_mp_hal_set_interrupt_char(char c) {
     mp_interrupt_char = c == CHAR_CTRL_C ? c : -1;
 }
 
-// The terminal stays as board_stdio_init() set it: the port would flush what was typed ahead.
+// The terminal stays as board_console_init() set it: the port would flush what was typed ahead.
 void __wrap_mp_hal_stdio_mode_raw(void);
 void __wrap_mp_hal_stdio_mode_raw(void) {
 }
@@ -150,7 +128,7 @@ void __wrap_mp_hal_stdio_mode_orig(void) {
 
 uintptr_t unused(uintptr_t poll_flags) {
     uintptr_t ready = poll_flags & MP_STREAM_POLL_WR;
-    board_poll(0);
+    board_console_read();
     ready |= mp_os_dupterm_poll(poll_flags);
     if ((poll_flags & MP_STREAM_POLL_RD) && ringbuf_peek(&stdin_ringbuf) != -1) {
         ready |= MP_STREAM_POLL_RD;
