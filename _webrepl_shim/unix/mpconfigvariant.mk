@@ -48,7 +48,7 @@ $(BUILD)/extmod/vfs_posix.o: CFLAGS += -Dmp_obj_str_get_str=board_path_get_str -
 $(BUILD)/extmod/modwebrepl.o: CFLAGS += -Wno-error=sign-compare
 $(BUILD)/extmod/modtime.o: CFLAGS += -Wno-unused-function
 
-# What the port's main.c and unix_mphal.c do with a terminal, board_stdio.c does as a board would.
+# What the port's main.c and unix_mphal.c do with a terminal, board_console.c and board_events.c do as a board would.
 BOARD_WRAP = mp_hal_stdin_rx_chr mp_hal_delay_ms mp_hal_stdout_tx_strn_cooked mp_hal_set_interrupt_char \
 	mp_hal_stdio_mode_raw mp_hal_stdio_mode_orig mp_stderr_print
 LDFLAGS_EXTRA += $(addprefix -Wl$(comma)--wrap=,$(BOARD_WRAP))
