@@ -512,8 +512,7 @@ def test_forgotten_socket_is_closed(make_board: MakeBoard, events: str, connect:
 
 def test_esp32_reads_dupterm_past_the_ring_buffer(plain: Board) -> None:
     # esp32/mphalport.c, mp_hal_stdin_rx_chr(), from 1.28 on: mp_os_dupterm_rx_chr() when the ring buffer is empty.
-    plain.type(STREAM.replace("\n    ", "\r    ").join(["\x05", "\r\x04"]))
-    plain.wait(">>> ")
+    plain.run(STREAM)
     plain.type("t = Stream(b'print(6*7)\\r'); os.dupterm(t)\r")
     plain.wait("\r\n42\r\n>>> ")
 
@@ -626,17 +625,24 @@ def test_accepted_socket_and_the_timeout_of_the_listener(make_board: MakeBoard, 
             board.wait("\r\nb'x'\r\n>>> ")
 
 
-def test_socket_timeout(plain: Board) -> None:
-    plain.run(SERVER + f"s = listen({plain.port}); s.settimeout(0.2)")
-    out = plain.run("""
+@pytest.mark.parametrize("call", ["s.accept()", "cl.recv(1)", "cl.read(1)"])
+def test_socket_timeout(make_board: MakeBoard, connect: Connect, events: str, call: str) -> None:
+    # esp32/modsocket.c, _socket_settimeout(): 0.2 s are an attempt of 100 ms, and two retries.
+    board = make_board("", events=events)
+    connect(board)
+    board.run("cl = s.accept()[0]; cl.recv(1); cl.settimeout(0.2); s.settimeout(0.2)")
+    out = board.run(f"""
 import time
 t = time.ticks_ms()
 try:
-    s.accept()
+    {call}
 except OSError as e:
-    print(e.errno, 150 < time.ticks_diff(time.ticks_ms(), t) < 2000)
+    print(e.errno, time.ticks_diff(time.ticks_ms(), t))
 """)
-    assert out == "110 True"
+    errno, took = map(int, out.split())
+    least = 200 if events == "edge" else 300
+    assert errno == 110
+    assert least <= took < least + 90
 
 
 def test_close_twice_closes_one(plain: Board) -> None:
@@ -758,12 +764,14 @@ def test_soft_reset_frees_and_tells(
     assert text.endswith(b">>> \r\n" + told)
 
 
-def test_stm32_has_no_notify_and_reads_dupterm(make_board: MakeBoard) -> None:
-    # stm32/mphalport.c, mp_hal_stdin_rx_chr(); stm32/mpconfigport.h leaves MICROPY_PY_OS_DUPTERM_NOTIFY at 0.
-    board = make_board("", firmware=STM32)
-    assert board.run("import os; print(hasattr(os, 'dupterm_notify'))") == "False"
-    board.type("\x05" + STREAM.replace("\n", "\r") + "\r\x04")
-    board.wait(">>> ")
+@pytest.mark.parametrize("port", ["stm32", "rp2"])
+def test_lwip_port_that_reads_dupterm(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    # stm32/mphalport.c and rp2/mphalport.c, mp_hal_stdin_rx_chr(); stm32/mpconfigport.h leaves
+    # MICROPY_PY_OS_DUPTERM_NOTIFY at 0.
+    monkeypatch.setenv("BOARD_DUPTERM", "direct")
+    board = make_board("", events="edge", firmware=STM32 if port == "stm32" else FIRMWARE)
+    assert board.run("import os; print(hasattr(os, 'dupterm_notify'))") == str(port == "rp2")
+    board.run(STREAM)
     board.type("t = Stream(b'print(6*7)\\r'); os.dupterm(t)\r")
     board.wait("\r\n42\r\n>>> ")
 
