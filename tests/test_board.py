@@ -779,7 +779,9 @@ def test_lwip_port_that_reads_dupterm(make_board: MakeBoard, monkeypatch: pytest
 def test_lan_is_counted(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
     assert make_board("").run("import network; print(hasattr(network, 'LAN'))") == "False"
     count = "import network; network.LAN(); network.LAN().active(); print(network.LAN.made)"
-    assert make_board("", firmware=STM32).run(count) == "2"
+    stm32 = make_board("", firmware=STM32)
+    assert stm32.run(count) == "2"
+    assert stm32.run("print(hasattr(network, 'WLAN'))") == "False"
     monkeypatch.setenv("BOARD_LAN", "1")
     assert make_board("").run(count) == "2"
 

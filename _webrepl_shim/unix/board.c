@@ -122,6 +122,11 @@ static mp_obj_t board_lan(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(board_lan_obj, board_lan);
 
+static mp_obj_t board_wlan(void) {
+    return mp_obj_new_bool(board_option_wlan());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(board_wlan_obj, board_wlan);
+
 static mp_obj_t board_root_get(void) {
     return mp_obj_new_str_from_cstr(board_root);
 }
@@ -137,6 +142,7 @@ static const mp_rom_map_elem_t board_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&board_reset_obj) },
     { MP_ROM_QSTR(MP_QSTR_root), MP_ROM_PTR(&board_root_obj) },
     { MP_ROM_QSTR(MP_QSTR_run), MP_ROM_PTR(&board_run_obj) },
+    { MP_ROM_QSTR(MP_QSTR_wlan), MP_ROM_PTR(&board_wlan_obj) },
 };
 static MP_DEFINE_CONST_DICT(board_globals, board_globals_table);
 

@@ -24,7 +24,8 @@ int board_option_tick_us(void);
 int board_option_sndbuf(void);
 // The address that sockets are bound to instead of the one asked for: BOARD_HOST, or loopback.
 const char *board_option_host(void);
-// The board has a network.LAN().
+// The board has a network.WLAN, and a network.LAN.
+bool board_option_wlan(void);
 bool board_option_lan(void);
 
 // board_vfs.c: the folder that is the board's flash and /.

@@ -53,6 +53,10 @@ const char *board_option_host(void) {
     return host != NULL && *host != '\0' ? host : "127.0.0.1";
 }
 
+bool board_option_wlan(void) {
+    return BOARD_PORT != BOARD_STM32;
+}
+
 bool board_option_lan(void) {
     return BOARD_PORT == BOARD_STM32 || option_int("BOARD_LAN", 0) != 0;
 }

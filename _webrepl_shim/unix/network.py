@@ -1,4 +1,4 @@
-# The virtual board's network: a station that is always connected, and an access point that is off.
+# The virtual board's network: a station that is always connected and an access point that is off, or a cable.
 # MIT license
 
 import _board
@@ -6,26 +6,27 @@ import _board
 STA_IF = 0
 AP_IF = 1
 
+if _board.wlan():
 
-class WLAN:
-    """One interface of the virtual board: https://docs.micropython.org/en/latest/library/network.WLAN.html"""
+    class WLAN:
+        """One interface of the virtual board: https://docs.micropython.org/en/latest/library/network.WLAN.html"""
 
-    IF_STA = STA_IF
-    IF_AP = AP_IF
+        IF_STA = STA_IF
+        IF_AP = AP_IF
 
-    def __init__(self, interface=STA_IF):
-        self._interface = interface
+        def __init__(self, interface=STA_IF):
+            self._interface = interface
 
-    def active(self, is_active=None):
-        return self._interface == STA_IF
+        def active(self, is_active=None):
+            return self._interface == STA_IF
 
-    def isconnected(self):
-        return self._interface == STA_IF
+        def isconnected(self):
+            return self._interface == STA_IF
 
-    def ifconfig(self):
-        if self._interface == STA_IF:
-            return (_board.host(), "255.0.0.0", "0.0.0.0", "0.0.0.0")
-        return ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
+        def ifconfig(self):
+            if self._interface == STA_IF:
+                return (_board.host(), "255.0.0.0", "0.0.0.0", "0.0.0.0")
+            return ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
 
 
 if _board.lan():
