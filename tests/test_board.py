@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from board import FIRMWARE, ROOT, Board, free_port, write_flash
+from board import BOARDS, FIRMWARE, ROOT, Board, Kind, free_port, write_flash
 from client import Client
+
+pytestmark = pytest.mark.boards("esp32", reason="what is tested is the unix board itself")
+BOTH = pytest.mark.boards("esp32", "edge", reason="what is tested is the unix board itself, with either kind of events")
 
 MakeBoard = Callable[..., Board]
 Connect = Callable[..., list[socket.socket]]
@@ -233,7 +236,7 @@ def test_addresses_print_as_tuples(plain: Board) -> None:
 
 def test_edge_events_come_once_for_each_arrival(make_board: MakeBoard, connect: Connect) -> None:
     # extmod/modlwip.c, _lwip_tcp_recv(): schedules for each arrival, and setsockopt() does not look what is there.
-    board = make_board("", events="edge")
+    board = make_board("", kind=BOARDS["edge"])
     (client,) = connect(board)
     board.run(READY + "time.sleep_ms(50); cl.setsockopt(socket.SOL_SOCKET, 20, f)")
     assert board.run("time.sleep_ms(50); print(calls)") == "0"
@@ -248,7 +251,7 @@ def test_edge_events_come_once_for_each_arrival(make_board: MakeBoard, connect: 
 
 def test_edge_event_while_code_runs(make_board: MakeBoard) -> None:
     # extmod/modlwip.c, exec_user_callback(): the scheduler's, which the virtual machine runs between opcodes.
-    board = make_board("", events="edge")
+    board = make_board("", kind=BOARDS["edge"])
     board.run(
         SERVER
         + f"s = listen({board.port}); s.setsockopt(socket.SOL_SOCKET, 20, lambda s: print('call', s.accept()[1]))"
@@ -374,10 +377,11 @@ print(deepest)
     assert out == "3"
 
 
-def test_handler_and_scheduler(make_board: MakeBoard, events: str, connect: Connect) -> None:
+@BOTH
+def test_handler_and_scheduler(make_board: MakeBoard, kind: Kind, connect: Connect) -> None:
     # esp32/modsocket.c calls directly, so what is scheduled runs while a handler waits. extmod/modlwip.c schedules,
     # and py/scheduler.c, mp_sched_run_pending(), runs nothing else meanwhile.
-    board = make_board("", events=events)
+    board = make_board("")
     (client,) = connect(board)
     board.run("""
 import micropython, time
@@ -392,7 +396,7 @@ cl.setsockopt(socket.SOL_SOCKET, 20, f)
 """)
     client.sendall(b"x")
     out = board.run("while len(log) < 2: time.sleep_ms(1)\nprint(log)")
-    assert out == ("['handler', 'scheduled']" if events == "edge" else "['scheduled', 'handler']")
+    assert out == ("['handler', 'scheduled']" if not kind.level else "['scheduled', 'handler']")
 
 
 @pytest.mark.parametrize(
@@ -484,24 +488,28 @@ cl.setsockopt(socket.SOL_SOCKET, 20, None)
     ],
     ids=["handler on a closed socket", "closed while called"],
 )
-def test_esp32_memory_is_corrupted(plain: Board, code: str, connect: Connect) -> None:
+def test_esp32_memory_is_corrupted(plain: Board, code: str, connect: Connect, request: pytest.FixtureRequest) -> None:
     # esp32/modsocket.c, socket_setsockopt() and socket_events_handler(): FD_SET() and FD_ISSET() of -1.
     connect(plain, 2)
     plain.run("import time; socks = [s.accept()[0], s.accept()[0]]")
     plain.type("\x05" + code.replace("\n", "\r") + "\r\x04")
     plain.wait("Board: memory corrupted: ")
     assert plain.process.wait(10) == 3
+    # No other test's board may end.
+    request.node.boards.remove(plain)
+    plain.stop()
 
 
 def test_edge_handler_on_a_closed_socket_is_nothing(make_board: MakeBoard) -> None:
-    board = make_board("", events="edge")
+    board = make_board("", kind=BOARDS["edge"])
     board.run("import socket; s = socket.socket(); s.close(); s.setsockopt(socket.SOL_SOCKET, 20, print)")
     assert board.run("print(1)") == "1"
 
 
-def test_forgotten_socket_is_closed(make_board: MakeBoard, events: str, connect: Connect) -> None:
+@BOTH
+def test_forgotten_socket_is_closed(make_board: MakeBoard, kind: Kind, connect: Connect) -> None:
     # esp32/modsocket.c, socket_make_new(), and extmod/modlwip.c: with a finaliser; a handler does not keep a socket.
-    board = make_board("", events=events)
+    board = make_board("")
     (client,) = connect(board)
     board.run("def f(): s.accept()[0].setsockopt(socket.SOL_SOCKET, 20, print)\nf(); s.close(); s = None")
     board.run("import gc\nfor _ in range(3): [0] * 1000; gc.collect()")
@@ -527,8 +535,9 @@ def test_esp32_before_1_28_reads_what_notify_brings(make_board: MakeBoard, monke
     board.wait("\r\n42\r\n>>> ")
 
 
-def test_exception_in_a_handler_is_printed(make_board: MakeBoard, events: str) -> None:
-    board = make_board("", events=events)
+@BOTH
+def test_exception_in_a_handler_is_printed(make_board: MakeBoard, kind: Kind) -> None:
+    board = make_board("")
     board.run(SERVER + f"s = listen({board.port})\ndef f(s): s.accept(); 1/0\ns.setsockopt(socket.SOL_SOCKET, 20, f)")
     with socket.create_connection(("127.0.0.1", board.port)):
         board.wait("ZeroDivisionError")
@@ -556,13 +565,14 @@ print(sent)
 """
 
 
+@BOTH
 @pytest.mark.parametrize("sndbuf", [5760, 20000])
 def test_send_buffer(
-    make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, events: str, sndbuf: int, connect: Connect
+    make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, kind: Kind, sndbuf: int, connect: Connect
 ) -> None:
     # TCP_SND_BUF: what a client that reads nothing can be sent is this, and what it has room for itself.
     monkeypatch.setenv("BOARD_SNDBUF", str(sndbuf))
-    board = make_board("", events=events)
+    board = make_board("")
     (client,) = connect(board)
     sent = int(board.run(FILL))
     assert sent - unread(client) == sndbuf
@@ -598,7 +608,7 @@ except OSError as e: print(e.errno, time.ticks_diff(time.ticks_ms(), t))
 
 def test_edge_write_that_stalls_takes_its_timeout(make_board: MakeBoard, connect: Connect) -> None:
     # extmod/modlwip.c, lwip_tcp_send(): while the window is shut, it is the timeout that counts.
-    board = make_board("", events="edge")
+    board = make_board("", kind=BOARDS["edge"])
     connect(board)
     board.run(FILL)
     out = board.run("""
@@ -610,25 +620,27 @@ except OSError as e: print(e.errno, 200 <= time.ticks_diff(time.ticks_ms(), t) <
     assert out == "110 True"
 
 
-def test_accepted_socket_and_the_timeout_of_the_listener(make_board: MakeBoard, events: str, connect: Connect) -> None:
+@BOTH
+def test_accepted_socket_and_the_timeout_of_the_listener(make_board: MakeBoard, kind: Kind, connect: Connect) -> None:
     # extmod/modlwip.c, lwip_socket_accept() copies it; esp32/modsocket.c, socket_accept() does not.
-    board = make_board("", events=events)
+    board = make_board("")
     connect(board)
     board.run("cl = s.accept()[0]; cl.recv(1); cl.close()")
     with socket.create_connection(("127.0.0.1", board.port)) as client:
         board.run("s.settimeout(0); cl = s.accept()[0]")
         board.type("print(cl.read(1))\r")
-        if events == "edge":
+        if not kind.level:
             board.wait("\r\nNone\r\n>>> ")
         else:
             client.sendall(b"x")
             board.wait("\r\nb'x'\r\n>>> ")
 
 
+@BOTH
 @pytest.mark.parametrize("call", ["s.accept()", "cl.recv(1)", "cl.read(1)"])
-def test_socket_timeout(make_board: MakeBoard, connect: Connect, events: str, call: str) -> None:
+def test_socket_timeout(make_board: MakeBoard, connect: Connect, kind: Kind, call: str) -> None:
     # esp32/modsocket.c, _socket_settimeout(): 0.2 s are an attempt of 100 ms, and two retries.
-    board = make_board("", events=events)
+    board = make_board("")
     connect(board)
     board.run("cl = s.accept()[0]; cl.recv(1); cl.settimeout(0.2); s.settimeout(0.2)")
     out = board.run(f"""
@@ -640,7 +652,7 @@ except OSError as e:
     print(e.errno, time.ticks_diff(time.ticks_ms(), t))
 """)
     errno, took = map(int, out.split())
-    least = 200 if events == "edge" else 300
+    least = 200 if not kind.level else 300
     assert errno == 110
     assert least <= took < least + 90
 
@@ -694,12 +706,12 @@ def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
             p.terminate()
 
 
-@pytest.mark.parametrize("kind", ["edge", "virtual", "stm32"])
-def test_virtual_timer(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+@pytest.mark.parametrize("timer", ["edge", "virtual", "stm32"])
+def test_virtual_timer(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, timer: str) -> None:
     # esp32/machine_timer.c from 1.29 on, machine_timer_isr_virtual(): through the scheduler, as extmod/machine_timer.c.
-    monkeypatch.setenv("BOARD_TIMER", kind)
+    monkeypatch.setenv("BOARD_TIMER", timer)
     plain = make_board(
-        "", events="edge" if kind == "edge" else "level", firmware=STM32 if kind == "stm32" else FIRMWARE
+        "", kind=BOARDS["edge" if timer == "edge" else "esp32"], firmware=STM32 if timer == "stm32" else FIRMWARE
     )
     plain.run("""
 import time
@@ -740,17 +752,17 @@ print(Timer(-1) is Timer(3), calls.count('yours'), 'mine' in calls[-2:])
 
 
 @pytest.mark.parametrize(
-    ("firmware", "events", "told"),
-    [(FIRMWARE, "level", b""), (FIRMWARE, "edge", b"MPY: soft reboot\r\n"), (ESP8266, "edge", b""),
+    ("firmware", "board_kind", "told"),
+    [(FIRMWARE, "esp32", b""), (FIRMWARE, "edge", b"MPY: soft reboot\r\n"), (ESP8266, "edge", b""),
      (STM32, "edge", b"MPY: soft reboot\r\n")],
     ids=["esp32", "lwip", "esp8266", "stm32"],
 )  # fmt: skip
 def test_soft_reset_frees_and_tells(
-    make_board: MakeBoard, firmware: Path, events: str, told: bytes, connect: Connect
+    make_board: MakeBoard, firmware: Path, board_kind: str, told: bytes, connect: Connect
 ) -> None:
     # esp32/main.c, mp_task(), and esp8266/main.c, soft_reset(), run gc_sweep_all() first, which closes what
     # os.dupterm() has; rp2/main.c, main(), mimxrt/main.c and stm32/main.c, stm32_main(), print first.
-    board = make_board("", events=events, firmware=firmware)
+    board = make_board("", kind=BOARDS[board_kind], firmware=firmware)
     (client,) = connect(board)
     board.run("import os; cl = s.accept()[0]; cl.recv(1); cl.setblocking(False)")
     board.type("os.dupterm(cl); print('in')\r")
@@ -769,7 +781,7 @@ def test_lwip_port_that_reads_dupterm(make_board: MakeBoard, monkeypatch: pytest
     # stm32/mphalport.c and rp2/mphalport.c, mp_hal_stdin_rx_chr(); stm32/mpconfigport.h leaves
     # MICROPY_PY_OS_DUPTERM_NOTIFY at 0.
     monkeypatch.setenv("BOARD_DUPTERM", "direct")
-    board = make_board("", events="edge", firmware=STM32 if port == "stm32" else FIRMWARE)
+    board = make_board("", kind=BOARDS["edge"], firmware=STM32 if port == "stm32" else FIRMWARE)
     assert board.run("import os; print(hasattr(os, 'dupterm_notify'))") == str(port == "rp2")
     board.run(STREAM)
     board.type("t = Stream(b'print(6*7)\\r'); os.dupterm(t)\r")
