@@ -23,10 +23,11 @@ password=$(python3 -c 'exec(open("webrepl_cfg.py").read()); print(PASS)')
 echo "A virtual board, its flash in $PWD"
 echo "Browser: http://$host:$port/    Password: $password"
 echo "This terminal is its serial console. Ctrl-\\ turns it off."
-# The emulated board leaves the terminal as it needs it.
+# The emulated board is to say so if it cannot have the port. It leaves the terminal as it needs it, and what ends it
+# comes here too.
 terminal=$(stty -g 2>/dev/null) || terminal=
-trap : QUIT
+trap : INT QUIT
 status=0
-"$board" -m board || status=$?
+BOARD_PORT="$port ${BOARD_PORT:-}" "$board" -m board || status=$?
 [ -z "$terminal" ] || stty "$terminal"
 exit $status
