@@ -1,0 +1,611 @@
+"""The emulated boards keep their contract: a chip's firmware with lwIP, and the one that is like an ESP8266."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from board import ROOT, TIMEOUT, Board, free_port, write_flash
+from client import Client
+
+LWIP = "board-lwip"
+ESP8266 = "board-lwip-esp8266"
+PATCHED = "board-lwip-patched"
+MakeBoard = Callable[..., Board]
+
+LISTEN = """
+import socket, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("0.0.0.0", {port}))
+s.listen(4)
+"""
+ACCEPT = """
+cl = s.accept()[0]
+cl.setblocking(False)
+"""
+# How many TCP connections there are: active, in time-wait, listening.
+PCBS = "import network; print(*network.LAN().stats()[1])"
+
+
+def firmware(name: str) -> Path:
+    """Return the program that boots a board."""
+    return ROOT / "build" / name / "micropython"
+
+
+@pytest.fixture(params=[LWIP, ESP8266])
+def name(request: pytest.FixtureRequest) -> str:
+    """Return which board it is."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[MakeBoard]:
+    """Return a function that boots a board whose port is forwarded, with files on its flash, and an environment."""
+    boards: list[Board] = []
+
+    def make(
+        name: str,
+        files: dict[str, str] | None = None,
+        *,
+        environment: dict[str, str] | None = None,
+        heap: str | None = None,
+    ) -> Board:
+        flash = tmp_path / f"flash{len(boards)}"
+        flash.mkdir()
+        for file, text in (files or {}).items():
+            (flash / file).write_text(text)
+        port = free_port()
+        with monkeypatch.context() as patch:
+            for variable, value in {"BOARD_PORT": str(port), **(environment or {})}.items():
+                patch.setenv(variable, value)
+            board = Board(flash, firmware=firmware(name), port=port, heap=heap)
+        boards.append(board)
+        board.wait(">>> ")
+        return board
+
+    request.node.boards = boards
+    yield make
+    for board in boards:
+        board.stop()
+
+
+@pytest.fixture
+def plain(make: MakeBoard, name: str) -> Board:
+    """Return a board that starts nothing."""
+    return make(name)
+
+
+@contextlib.contextmanager
+def connection(board: Board, *, accept: str = ACCEPT) -> Iterator[socket.socket]:
+    """Have the board listen as s and accept a connection as cl; return the other end of it."""
+    board.run(LISTEN.format(port=board.port))
+    with socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        board.run(accept)
+        yield sock
+
+
+def reset(sock: socket.socket) -> None:
+    """End a connection by a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+class Monitor:
+    """QEMU's machine protocol, over a socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(path))
+        self.lines = self.sock.makefile()
+        self.lines.readline()
+        self("qmp_capabilities")
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lines.close()
+        self.sock.close()
+
+    def __call__(self, command: str, **arguments: object) -> None:
+        """Have a command done."""
+        self.sock.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        while "return" not in (answer := json.loads(self.lines.readline())):
+            assert "error" not in answer, answer
+
+
+# The start, and the consoles.
+
+
+def test_boot_and_main_share_main(make: MakeBoard, name: str) -> None:
+    board = make(name, {"boot.py": "x = 1; print(__name__)", "main.py": "x += 1; print(__name__, x)"})
+    assert board.text.startswith("__main__\r\n__main__ 2\r\n")
+    assert board.run("print(x)") == "2"
+
+
+def test_no_main_after_a_traceback_of_boot(make: MakeBoard, name: str) -> None:
+    """ports/rp2/main.c, main(), and ports/esp8266/main.c, mp_reset(): both end it at the first exception."""
+    board = make(name, {"boot.py": "print('boot'); 1/0", "main.py": "print('main')"})
+    assert "ZeroDivisionError" in board.text
+    assert "main\r\n" not in board.text
+
+
+@pytest.mark.parametrize(("name", "path"), [(LWIP, ["", ".frozen", "/lib"]), (ESP8266, ["", ".frozen", "/lib", "/"])])
+def test_modules_and_path(make: MakeBoard, name: str, path: list[str]) -> None:
+    board = make(name)
+    assert board.run("import sys; print(sys.path)") == str(path)
+    board.run("import webrepl, _webrepl, websocket, os; os.dupterm, os.dupterm_notify")
+    board.run("from socket import TCP_NODELAY, IPPROTO_TCP; from machine import reset, Timer; from network import LAN")
+
+
+def test_soft_reset(plain: Board) -> None:
+    plain.run("x = 1")
+    plain.type("\x04")
+    plain.wait("MPY: soft reboot\r\n.*>>> ")
+    assert plain.run("print('x' in globals())") == "False"
+
+
+def test_soft_reset_in_raw_repl(plain: Board) -> None:
+    plain.type("\x01")
+    plain.wait("raw REPL; CTRL-B to exit\r\n>")
+    plain.type("\x04")
+    plain.wait("OK\r\nMPY: soft reboot\r\n.*raw REPL; CTRL-B to exit\r\n>")
+    plain.type("print(42)\x04")
+    plain.wait("OK42")
+
+
+def test_machine_reset_and_heap_size(make: MakeBoard, name: str) -> None:
+    board = make(name, heap="48k")
+    size = "import gc; gc.collect(); print(gc.mem_alloc() + gc.mem_free())"
+    assert 46_000 < int(board.run(size)) < 49_000
+    board.type("import machine; machine.reset()\r")
+    board.wait("Emulated .*>>> ")
+    assert 46_000 < int(board.run(size)) < 49_000
+
+
+@pytest.mark.parametrize("busy", ["while True: pass", "time.sleep(100)", "input()", "s.accept()"])
+def test_ctrl_c(plain: Board, busy: str) -> None:
+    plain.run(LISTEN.format(port=plain.port))
+    # While a line is edited, Ctrl-C is a key like others: what is busy has to have begun.
+    plain.type(f"exec('print(1 + 1)\\n{busy}')\r")
+    plain.wait("\r\n2\r\n")
+    plain.type("\x03")
+    plain.wait("KeyboardInterrupt.*>>> ")
+
+
+def test_ctrl_c_at_the_prompt(plain: Board) -> None:
+    plain.type("abc\x03")
+    plain.wait("abc\r\n>>> ")
+    assert plain.run("print(1)") == "1"
+
+
+def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path, name: str) -> None:
+    port = free_port()
+    write_flash(tmp_path, port)
+    with subprocess.Popen(
+        [firmware(name), "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as p:
+        try:
+            assert p.stdout is not None
+            while p.stdout.readline() != b"Started webrepl in normal mode\r\n":
+                pass
+            with Client(port) as c:
+                assert c.run("print(6*7)") == "42"
+            assert p.poll() is None
+        finally:
+            p.kill()
+
+
+def test_nothing_is_left_of_a_board_that_is_killed(make: MakeBoard, name: str) -> None:
+    board = make(name)
+    board.run(LISTEN.format(port=board.port))
+    board.process.kill()
+    board.process.wait()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize(("name", "size"), [(LWIP, 511), (ESP8266, 255)])
+def test_dupterm_notify_fills_the_ring_buffer(make: MakeBoard, name: str, size: int) -> None:
+    board = make(name)
+    board.run("""
+import io, os, select, sys
+class Flood(io.IOBase):
+    left = 1000
+    def readinto(self, buf):
+        if not self.left: return None
+        self.left -= 1; buf[0] = 120; return 1
+    def write(self, buf): return len(buf)
+    def ioctl(self, req, arg): return 0
+p = select.poll(); p.register(sys.stdin, 1)
+""")
+    assert board.run("""
+os.dupterm(Flood()); os.dupterm_notify(None); os.dupterm(None)
+n = 0
+while p.poll(0): sys.stdin.read(1); n += 1
+print(n)
+""") == str(size)
+
+
+def test_timer(plain: Board) -> None:
+    plain.run("""
+import time
+from machine import Timer
+calls = []
+once, often = Timer(-1), Timer(-1)
+once.init(mode=Timer.ONE_SHOT, period=20, callback=calls.append)
+often.init(mode=Timer.PERIODIC, period=30, callback=calls.append)
+time.sleep_ms(200)
+often.deinit()
+""")
+    assert plain.run("print(calls[0] is once, calls.count(once), 4 <= calls.count(often) <= 7)") == "True 1 True"
+
+
+def test_clock(plain: Board) -> None:
+    plain.run("import time")
+    started = time.monotonic()
+    took = int(plain.run("t = time.ticks_ms(); time.sleep_ms(500); print(time.ticks_diff(time.ticks_ms(), t))"))
+    assert 500 <= took < 600
+    assert time.monotonic() - started > 0.5
+
+
+# The flash.
+
+
+def test_what_the_board_writes_is_in_the_folder(plain: Board) -> None:
+    plain.run("""
+import os
+with open('file', 'w') as f: f.write('a' * 10000)
+os.mkdir('folder')
+with open('folder/file', 'w') as f: f.write('b')
+""")
+    assert (plain.flash / "file").read_text() == "a" * 10000
+    assert (plain.flash / "folder" / "file").read_text() == "b"
+    plain.run("os.rename('file', 'other')")
+    assert [path.name for path in sorted(plain.flash.iterdir())] == ["folder", "other"]
+    plain.run("os.remove('folder/file'); os.rmdir('folder'); os.remove('other')")
+    assert list(plain.flash.iterdir()) == []
+
+
+@pytest.mark.parametrize("restart", ["\x04", "import machine; machine.reset()\r"])
+def test_what_the_host_writes_is_on_the_board_when_it_starts_again(make: MakeBoard, name: str, restart: str) -> None:
+    board = make(name, {"kept": "1", "removed": "1"})
+    (board.flash / "folder").mkdir()
+    (board.flash / "folder" / "file").write_text("from the host")
+    (board.flash / "removed").unlink()
+    # That writes of the board's own do not undo what the host has done.
+    board.run("open('mine', 'w').close()")
+    board.type(restart)
+    board.wait(r"Emulated .*>>> ")
+    assert board.run("import os; print(sorted(os.listdir()), open('folder/file').read())") == (
+        "['folder', 'kept', 'mine'] from the host"
+    )
+
+
+def test_full_flash(make: MakeBoard, name: str) -> None:
+    board = make(name, environment={"BOARD_FLASH": "64k"})
+    assert (
+        board.run("""
+import os
+try:
+    with open('file', 'w') as f:
+        for _ in range(70): f.write('a' * 1000)
+except OSError as e:
+    print(e.errno)
+""")
+        == "28"
+    )
+    assert board.run("print(os.statvfs('/')[2])") == "16"
+
+
+# The network.
+
+
+@pytest.mark.parametrize("file", ["boot.py", "main.py"])
+def test_named_ports_are_forwarded(make: MakeBoard, name: str, file: str) -> None:
+    port = free_port()
+    make(name, {file: LISTEN.format(port=port)})
+    socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
+    listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    assert f"0100007F:{port:04X}" in listening
+    assert f"00000000:{port:04X}" not in listening
+
+
+def test_number_that_is_a_taken_port(make: MakeBoard, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        board = make(name, {"boot.py": f"print({s.getsockname()[1]})"})
+    assert board.run("print(1)") == "1"
+
+
+def test_pcbs(plain: Board) -> None:
+    with connection(plain) as sock:
+        assert plain.run(PCBS) == "1 0 1"
+        plain.run("cl.close()")
+        assert sock.recv(1) == b""
+        sock.close()
+        plain.run("time.sleep_ms(100)")
+        # lwip/src/core/tcp.c: the side that closes first waits for the last segments of the other.
+        assert plain.run(PCBS) == "0 1 1"
+    plain.run("s.close()")
+    assert plain.run(PCBS) == "0 1 0"
+
+
+def test_five_connections_at_once(plain: Board) -> None:
+    """MEMP_NUM_TCP_PCB of lwip/src/include/lwip/opt.h, which extmod/lwip-include/lwipopts_common.h leaves as it is."""
+    plain.run(LISTEN.format(port=plain.port) + "s.settimeout(0.3); a = []")
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(socket.create_connection(("127.0.0.1", plain.port), timeout=TIMEOUT))
+            plain.run("try: a.append(s.accept())\nexcept OSError: pass")
+        assert plain.run("print(len(a))") == "5"
+        assert plain.run(PCBS) == "5 0 1"
+
+
+def test_accept_copies_the_timeout(plain: Board) -> None:
+    """extmod/modlwip.c, lwip_socket_accept()."""
+    plain.run(LISTEN.format(port=plain.port) + "s.settimeout(0.2)")
+    with socket.create_connection(("127.0.0.1", plain.port), timeout=TIMEOUT):
+        assert (
+            plain.run("""
+cl = s.accept()[0]
+t = time.ticks_ms()
+try:
+    cl.read(1)
+except OSError as e:
+    print(e.errno, 150 < time.ticks_diff(time.ticks_ms(), t) < 1000)
+""")
+            == "110 True"
+        )
+
+
+def test_events_come_once_for_each_arrival(plain: Board) -> None:
+    """extmod/modlwip.c, exec_user_callback()."""
+    with connection(plain) as sock:
+        sock.sendall(b"early")
+        plain.run(
+            "time.sleep_ms(50); calls = []; cl.setsockopt(socket.SOL_SOCKET, 20, lambda s: calls.append(s is cl))"
+        )
+        assert plain.run("time.sleep_ms(50); print(calls)") == "[]"
+        sock.sendall(b"late")
+        assert plain.run("time.sleep_ms(50); print(calls, cl.read(20))") == "[True] b'earlylate'"
+
+
+def test_event_while_code_runs(plain: Board) -> None:
+    with connection(plain) as sock:
+        plain.run("cl.setsockopt(socket.SOL_SOCKET, 20, lambda s: print('call', s.read(10)))")
+        plain.type("while True: pass\r\r")
+        plain.wait("\\.\\.\\. \r\n")
+        sock.sendall(b"x")
+        plain.wait("call b'x'")
+
+
+@pytest.mark.parametrize(
+    ("end", "calls", "outcome"), [(socket.socket.close, 1, "b''"), (reset, 0, "[Errno 104] ECONNRESET")]
+)
+def test_end_is_an_event_and_a_reset_is_none(
+    plain: Board, end: Callable[[socket.socket], None], calls: int, outcome: str
+) -> None:
+    """extmod/modlwip.c, _lwip_tcp_recv() and _lwip_tcp_error()."""
+    with connection(plain) as sock:
+        plain.run("calls = []; cl.setsockopt(socket.SOL_SOCKET, 20, calls.append)")
+        end(sock)
+        assert plain.run("time.sleep_ms(100); print(len(calls))") == str(calls)
+        assert plain.run("try: print(cl.read(1))\nexcept OSError as e: print(e)") == outcome
+
+
+@pytest.mark.parametrize(("name", "depth"), [(LWIP, 8), (ESP8266, 4)])
+def test_events_are_dropped_when_the_queue_is_full(make: MakeBoard, name: str, depth: int) -> None:
+    """py/scheduler.c, mp_sched_schedule(): MICROPY_SCHEDULER_DEPTH."""
+    board = make(name)
+    with connection(board) as sock:
+        board.run("import micropython; calls = []; cl.setsockopt(socket.SOL_SOCKET, 20, calls.append)")
+        board.type("micropython.schedule(lambda _: print('busy', time.sleep_ms(1000)), 0)\r")
+        board.wait("\r\n")
+        time.sleep(0.1)
+        # lwIP has buffers for ten that nobody has read.
+        for _ in range(depth + 2):
+            sock.sendall(b"x")
+            time.sleep(0.03)
+        board.wait("busy None")
+        assert board.run("time.sleep_ms(50); print(len(calls), cl.read(20))") == f"{depth} b'{'x' * (depth + 2)}'"
+
+
+@pytest.mark.parametrize(("name", "writes"), [(LWIP, 32), (ESP8266, 8)])
+def test_write_beyond_the_queue_sleeps(make: MakeBoard, name: str, writes: int) -> None:
+    """extmod/modlwip.c, lwip_tcp_send(): ERR_MEM of tcp_write(), at TCP_SND_QUEUELEN, makes it sleep for 50 ms."""
+    board = make(name, environment={"BOARD_QEMU": "-object filter-buffer,id=delay,netdev=net,interval=20000"})
+    with connection(board) as sock:
+        board.run("""
+cl.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def write(n):
+    t = time.ticks_ms()
+    for _ in range(n): cl.write(b'x')
+    return time.ticks_diff(time.ticks_ms(), t)
+""")
+        assert int(board.run(f"print(write({writes}))")) < 20
+        assert sock.makefile("rb").read(writes) == b"x" * writes
+        assert 50 <= int(board.run(f"time.sleep_ms(100); print(write({writes + 1}))")) < 100
+
+
+@pytest.mark.parametrize(("name", "size"), [(LWIP, 8 * 800), (ESP8266, 2 * 536)])
+def test_send_buffer(make: MakeBoard, name: str, size: int, tmp_path: Path) -> None:
+    """TCP_SND_BUF: what a write takes while the client's acknowledgements do not come."""
+    board = make(name, environment={"BOARD_QEMU": f"-qmp unix:{tmp_path}/qmp,server=on,wait=off"})
+    with connection(board):
+        with Monitor(tmp_path / "qmp") as monitor:
+            monitor("set_link", name="net", up=False)
+        assert board.run("print(cl.write(bytes(10000)), cl.write(b'x'))") == f"{size} None"
+
+
+# The link.
+
+
+ECHO = """
+def echo(s):
+    data = s.read(100)
+    if data: s.write(data)
+cl.setsockopt(socket.SOL_SOCKET, 20, echo)
+"""
+
+
+def exchange(sock: socket.socket) -> float:
+    """Have a byte echoed; return the seconds that it took."""
+    started = time.monotonic()
+    sock.sendall(b"x")
+    assert sock.recv(1) == b"x"
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("milliseconds", [10, 40])
+def test_latency(make: MakeBoard, name: str, milliseconds: int) -> None:
+    interval = milliseconds * 1000 // 2
+    board = make(name, environment={"BOARD_QEMU": f"-object filter-buffer,id=delay,netdev=net,interval={interval}"})
+    with connection(board, accept=ACCEPT + ECHO) as sock:
+        times = sorted(exchange(sock) for _ in range(9))
+        assert 0.9 * milliseconds / 1000 <= times[4] < 1.5 * milliseconds / 1000
+
+
+def test_capture(make: MakeBoard, name: str, tmp_path: Path) -> None:
+    file = tmp_path / "capture"
+    board = make(name, environment={"BOARD_QEMU": f"-object filter-dump,id=dump,netdev=net,file={file}"})
+    with connection(board) as sock:
+        sock.sendall(b"what is captured")
+        board.run("time.sleep_ms(50)")
+        assert file.read_bytes().count(b"what is captured") == 1
+
+
+def test_link_that_goes_dead(make: MakeBoard, name: str, tmp_path: Path) -> None:
+    board = make(name, environment={"BOARD_QEMU": f"-qmp unix:{tmp_path}/qmp,server=on,wait=off"})
+    with connection(board, accept=ACCEPT + ECHO) as sock, Monitor(tmp_path / "qmp") as monitor:
+        exchange(sock)
+        monitor("set_link", name="net", up=False)
+        sock.sendall(b"x")
+        sock.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        monitor("set_link", name="net", up=True)
+        sock.settimeout(TIMEOUT)
+        assert sock.recv(1) == b"x"
+
+
+# Faults.
+
+
+def test_fault_is_told_and_ends_the_board(plain: Board) -> None:
+    plain.type("import machine; machine.mem32[4]\r")
+    match = plain.wait(r"\*\*\* Fault: r0=.* pc=[0-9a-f]{8} .* mmfar=00000004 .*?\n(.*?)\n.*\n")
+    assert b"machine_mem_subscr at machine_mem.c:" in match[1]
+    assert plain.process.wait(TIMEOUT) == 1
+
+
+def reset_before_setsockopt(board: Board) -> None:
+    """Type what writes into a connection that has been reset."""
+    with connection(board) as sock:
+        reset(sock)
+    board.type("time.sleep_ms(100); cl.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\r")
+
+
+def test_reset_before_setsockopt_crashes(plain: Board) -> None:
+    """extmod/modlwip.c, lwip_socket_setsockopt(), looks at no null pointer."""
+    reset_before_setsockopt(plain)
+    match = plain.wait(r"\*\*\* Fault: .*?\n(.*?)\n.*\n")
+    assert b"lwip_socket_setsockopt at modlwip.c:" in match[1]
+    assert plain.process.wait(TIMEOUT) == 1
+
+
+def test_reset_before_setsockopt_is_cured(make: MakeBoard) -> None:
+    board = make(PATCHED)
+    reset_before_setsockopt(board)
+    board.wait(r"OSError: \[Errno 104\] ECONNRESET\r\n>>> ")
+
+
+# WebREPL, and what makes one board an ESP8266.
+
+
+@pytest.mark.parametrize("name", [LWIP, ESP8266, PATCHED])
+def test_session(make: MakeBoard, name: str) -> None:
+    files = {"boot.py": "import webrepl\nwebrepl.start()\n", "webrepl_cfg.py": "PASS = 'secret'\n"}
+    port = free_port()
+    files["boot.py"] = f"import webrepl\nwebrepl.start(port={port})\n"
+    board = make(name, files)
+    data = os.urandom(20000)
+    with Client(port) as c:
+        assert c.run("print(6*7)") == "42"
+        c.put("file", data)
+        assert (board.flash / "file").read_bytes() == data
+        assert c.get("file") == data
+        assert c.version() == (1, 25, 0) or "MICROPY_DIR" in os.environ
+
+
+@pytest.fixture
+def esp8266(make: MakeBoard) -> Board:
+    """Return the board that is like an ESP8266."""
+    return make(ESP8266)
+
+
+def test_esp8266_heap(esp8266: Board) -> None:
+    """ports/esp8266/main.c."""
+    assert 36 * 1024 < int(esp8266.run("import gc; print(gc.mem_alloc() + gc.mem_free())")) <= 38 * 1024
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["str.partition", "str.center", "str.splitlines", "complex", "compile", "execfile", "__file__"],
+)
+def test_esp8266_is_without(esp8266: Board, missing: str) -> None:
+    assert esp8266.run(f"try: {missing}; print('there')\nexcept (AttributeError, NameError): print('not there')") == (
+        "not there"
+    )
+
+
+@pytest.mark.parametrize(("name", "outcome"), [(LWIP, "heap is locked"), (ESP8266, "2.25")])
+def test_esp8266_has_floats_in_the_word(make: MakeBoard, name: str, outcome: str) -> None:
+    """py/obj.h: MICROPY_OBJ_REPR_C takes no heap for them."""
+    out = make(name).run("""
+import micropython
+def square(x):
+    micropython.heap_lock()
+    try:
+        return x * x
+    except MemoryError:
+        return "heap is locked"
+    finally:
+        micropython.heap_unlock()
+print(square(1.5))
+""")
+    assert out == outcome
+
+
+def test_esp8266_has_its_uart_in_dupterm(esp8266: Board) -> None:
+    """ports/esp8266/main.c, mp_reset(): slot 1. Taken out of it, the serial console is dead."""
+    esp8266.type("import os; uart = os.dupterm(None, 1)\r")
+    time.sleep(0.5)
+    esp8266.skip()
+    esp8266.type("print('unseen')\r")
+    time.sleep(0.5)
+    assert "unseen" not in esp8266.text
+    assert re.search(r"dupterm\(None, 1\)\r\n$", esp8266.text)
+
+
+def test_esp8266_takes_its_time_for_a_put(make: MakeBoard) -> None:
+    """MICROPY_PY_WEBREPL_DELAY: 20 ms for each block."""
+    took = {}
+    for name in (LWIP, ESP8266):
+        port = free_port()
+        make(name, {"boot.py": f"import webrepl\nwebrepl.start({port}, 'secret')\n"})
+        with Client(port) as c:
+            started = time.monotonic()
+            c.put("file", bytes(20 * 1024), chunk=512)
+            took[name] = time.monotonic() - started
+    assert took[ESP8266] > 0.8 > took[LWIP]
