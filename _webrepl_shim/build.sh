@@ -24,7 +24,8 @@ libraries="mbedtls/library"
 case $name in
     board-lwip*)
         libraries="mbedtls/library lwip/src"
-        sh _webrepl_shim/install.sh qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
+        command -v qemu-system-arm >/dev/null && [ -e "$(arm-none-eabi-gcc -print-file-name=libc_nano.a)" ] ||
+            sh _webrepl_shim/install.sh qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi
         ;;
 esac
 
@@ -70,6 +71,7 @@ has_libraries() {
 }
 
 # Boards may be built at the same time: one of them fetches, and builds what they share.
+mkdir -p build
 exec 9>build/lock
 flock 9
 
