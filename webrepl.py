@@ -1,14 +1,26 @@
 # WebREPL: a board's REPL and files over a WebSocket.
 # MIT license; Copyright (c) 2026 the WebREPL authors
+#
+# Who calls what:
+#   listen_s has a connection   -> _on_connection -> _on_request, for each piece of its request -> _attach
+#   client_s has something      -> _on_input -> os.dupterm_notify -> _Terminal.readinto -> the stdin ring buffer
+#   the REPL waits for a key    -> _Terminal.readinto, on ports that read os.dupterm there
+#   something is printed        -> _Terminal.write
+#   _timer, while there is a client: what was printed is sent, and what has got lost is looked for
+# The first two are socket callbacks. On lwIP ports (ESP8266, RP2, STM32, mimxrt) the scheduler runs them between two
+# bytecodes; on an ESP32 they are called directly where the board waits, and can interrupt each other when they wait.
 
 import binascii
+import gc
 import hashlib
 import io
 import os
 import select
 import socket
+import sys
 import time
 
+import _webrepl
 import websocket
 from micropython import const
 
@@ -20,28 +32,42 @@ static_host = "https://micropython.org/webrepl/"
 listen_s = None
 client_s = None
 
-# What os.dupterm() got from us, and the timer that has it read later.
-_term = None
+# What os.dupterm() got from us.
+_terminal = None
+# Wakes the terminal up; None on ports that have no virtual timers.
 _timer = None
-# What serves the requests that came last, which may not be complete yet: generators of _serve().
-_new: list | None = None
+# Connections whose request is not complete yet: (socket, address, generator of _request()).
+_requests: list = []
+# True if connections can be looked for without waiting; if accept_conn() waits for a request.
+_poll_listen = False
+_accepting = False
 
 # What is kept of a line of a request, and what is read of all of it, in bytes: a browser may bring 4 KB of cookies.
 _LINE = const(128)
 _REQUEST = const(8191)
-# For a request that is waited for, in ms, and for a client to read what is printed, in s.
+# For a request that is waited for, in ms, and for a client to read what is printed.
 _REQUEST_TIMEOUT = const(5000)
 _REQUEST_PERIOD = const(10)
-_WRITE_TIMEOUT = const(2)
+_WRITE_TIMEOUT = const(2000)
 # How long a client may leave a ping unanswered if others want its place, in ms.
 _PONG_TIMEOUT = const(5000)
+# The same for one that has much to read before.
+_SLOW_PONG_TIMEOUT = const(30000)
+# How long somebody may wait at the password prompt if others want the place, in ms.
+_LOGIN_TIMEOUT = const(30000)
+# How long a reading may go on, in ms: a program that runs meanwhile pauses for it.
+_READ_TIME = const(40)
+# For the rest of what C would lose the beginning of, in ms.
+_REST_TIMEOUT = const(2000)
+# How long what is printed may wait for more, and how often to look for what has got lost, in ms.
+_SEND_PERIOD = const(5)
+_LOOK_PERIOD = const(100)
 # What surely fits into the stdin ring buffer: an ESP8266's takes 255 bytes, an ESP32's 259.
 _RING = const(255)
-# How long a program may leave it full until what follows is searched for Ctrl-C, and how often to look, in ms.
-_RING_TIMEOUT = const(1000)
-_RING_PERIOD = const(5)
-# What fits into a frame of the C module, in bytes.
-_FRAME = const(65535)
+# How long a program may leave it full until what follows is dropped, up to Ctrl-C, in ms.
+_RING_TIMEOUT = const(4000)
+# How much is sent at once, and printed at once, in bytes.
+_SEGMENT = const(256)
 
 # The number of TCP at IANA, and of "readable" in py/stream.h: the names would take flash.
 _IPPROTO_TCP = const(6)
@@ -69,6 +95,7 @@ _STREAM_GET_DATA_OPTS = const(8)
 _CLOSE = const(8)
 # All that sockets raise, and nothing that files do, is at or above this on any port.
 _ECONNABORTED = const(103)
+_ETIMEDOUT = const(110)
 # It has done its work when this is compiled, and each name here takes heap for good.
 del const
 
@@ -152,217 +179,364 @@ def send_html(cl) -> None:
         cl.close()
 
 
+class _Terminal(io.IOBase):
+    """The client: what os.dupterm() gets, in front of the C modules, and the stream behind them."""
+
+    # True from the right password on.
+    logged_in = False
+    # True while something is read or sent: what comes in between must leave the socket alone.
+    busy = False
+    # True if Ctrl-C struck here and has to be handed on to the program.
+    interrupted = False
+    # When the client was asked if it is there, in ticks, None if it has been heard of since; if it reads slowly.
+    asked = None
+    slow = False
+    # Until when C may read on, in ticks; if it would lose a byte if there was nothing more.
+    end = None
+    torn = False
+    # How much was typed since the stdin ring buffer was last seen empty.
+    count = 0
+    # The first bytes of a character whose last are still to come.
+    half = b""
+
+    def __init__(self, sock):
+        self.socket = sock
+        self.start = time.ticks_ms()
+        # Frames that are to be sent.
+        self.out = bytearray()
+        self.stdin = select.poll()
+        self.stdin.register(sys.stdin, _POLLIN)
+        frames = _Stream()
+        frames.readinto = self.feed
+        frames.write = self.keep
+        frames.ioctl = self.ioctl
+        self.websocket = websocket.websocket(frames)
+        self.webrepl = _webrepl._webrepl(self.websocket)
+        self.send()
+
+    # For os.dupterm(), which gives up a stream that raises. Ctrl-C strikes at any branch.
+
+    def readinto(self, buf):
+        """Read a byte of text; return None if there is none, or no room for it, and 0 at the end."""
+        try:
+            if self.interrupted:
+                self.interrupted = False
+                raise KeyboardInterrupt
+            if self.busy or self.must_wait():
+                return None
+            self.busy = True
+            self.end = None
+            try:
+                n = self.webrepl.readinto(buf)
+            finally:
+                self.busy = False
+            if n:
+                self.count += 1
+            elif self.websocket.ioctl(_STREAM_GET_DATA_OPTS) == _CLOSE:
+                # It is answered, but if it has a code, _webrepl does not notice the end.
+                n = 0
+            if n == 0:
+                self.send()
+            return n
+        except KeyboardInterrupt:
+            buf[0] = 3
+            return 1
+        except OSError as e:
+            # A connection that broke has ended; a file that cannot be opened is to be told.
+            if e.errno < _ECONNABORTED:
+                raise
+            return 0
+
+    def write(self, buf):
+        """Take a segment of what is printed; return how much it was. Of nothing: send what there is."""
+        try:
+            # An ESP32 and an ESP8266 have freed all memory when they print "MPY: soft reboot": what would take some
+            # would be given that which it is made of itself.
+            if len(buf) == 18 and buf[0] == 77 and gc.mem_alloc() < 999:
+                return 18
+            return self.take(buf)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            _on_input(None)
+            return len(buf)
+        except Exception:
+            _drop()
+            print("WebREPL client is gone")
+            return len(buf)
+
+    def ioctl(self, request, _):
+        """Close, which os.dupterm() asks for at the end of the session."""
+        if request == _STREAM_CLOSE:
+            _drop()
+        return 0
+
+    def take(self, buf):
+        """Take a segment of text, to be sent now or with what follows; return how much it was."""
+        text = self.half + memoryview(buf)[:_SEGMENT]
+        taken = len(text) - len(self.half)
+        if self.busy:
+            # It waits, or only the other console has it.
+            if len(text) <= _SEGMENT:
+                self.half = text
+            return taken
+        self.busy = True
+        try:
+            if text:
+                # RFC 3629 §3: the first byte of a character says how many 10xxxxxx follow. A frame that has only some
+                # of them would end the connection: RFC 6455 §8.1.
+                end = len(text) - 1
+                while text[end] & 0xC0 == 0x80 and end:
+                    end -= 1
+                first = text[end]
+                if len(text) - end > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
+                    end = len(text)
+                self.half = text[end:]
+                if not self.out:
+                    _wake(_SEND_PERIOD)
+                self.webrepl.write(text[:end])
+            # After a soft reset there is no turn any more.
+            if not (buf and _timer) or len(self.out) > _SEGMENT or text.startswith(b"MPY: "):
+                self.send()
+        finally:
+            self.busy = False
+        return taken
+
+    def send(self):
+        """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
+        interrupt = None
+        since = time.ticks_ms()
+        while self.out:
+            try:
+                size = len(self.out)
+                # No branch between the two, or Ctrl-C could have it sent twice.
+                self.out = self.out[self.socket.write(self.out) :]
+                if len(self.out) < size:
+                    since = time.ticks_ms()
+                elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
+                    raise OSError(_ETIMEDOUT)
+                else:
+                    self.slow = True
+                    time.sleep_ms(_SEND_PERIOD)
+            except KeyboardInterrupt as e:
+                interrupt = e
+        if interrupt:
+            raise interrupt
+
+    # For the C modules.
+
+    def feed(self, buf):
+        """Read what there is. In a transfer, wait a little for what comes next, and long for the rest of something."""
+        while True:
+            left = 0
+            if self.end is not None:
+                left = time.ticks_diff(self.end, time.ticks_ms())
+                if self.torn:
+                    left += _REST_TIMEOUT
+                elif left < 0:
+                    # A program has waited for long enough.
+                    _wake(_SEND_PERIOD)
+                    return None
+            n = self.socket.readinto(buf)
+            if n is None:
+                self.send()
+                if left > 0:
+                    time.sleep_ms(1)
+                    continue
+            elif n and self.logged_in:
+                self.asked = None
+                # C takes one byte, then what it belongs to.
+                self.torn = len(buf) == 1
+                if self.torn and self.end is None:
+                    self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
+            return n
+
+    def keep(self, buf):
+        """Keep a piece of a frame, to be sent with the other."""
+        self.out.extend(buf)
+        self.torn = False
+        if not self.logged_in and b"connected" in buf:
+            # Nothing that a stranger sends makes C say this.
+            self.logged_in = True
+            _wake(_LOOK_PERIOD)
+        return len(buf)
+
+    # For all.
+
+    def must_wait(self):
+        """Return whether what is typed has to wait for room in the stdin ring buffer."""
+        if self.count >= _RING and self.stdin.poll(0):
+            if self.count == _RING:
+                self.count += 1
+                self.full = time.ticks_ms()
+            _wake(_SEND_PERIOD)
+            # For a program that reads nothing, what follows is read and lost, up to the Ctrl-C that may be in it.
+            return time.ticks_diff(time.ticks_ms(), self.full) < _RING_TIMEOUT
+        if self.count >= _RING:
+            self.count = 0
+        return False
+
+    def is_gone(self):
+        """Return whether the client has to give way to another; ask it if it is there, for the next time."""
+        now = time.ticks_ms()
+        if not self.logged_in and abs(time.ticks_diff(now, self.start)) > _LOGIN_TIMEOUT:
+            return True
+        if self.asked is None:
+            self.asked = now
+            # A ping: RFC 6455 §5.5.2.
+            self.keep(b"\x89\x00")
+            self.write(b"")
+        return abs(time.ticks_diff(now, self.asked)) > (_SLOW_PONG_TIMEOUT if self.slow else _PONG_TIMEOUT)
+
+
+class _Stream(io.IOBase):
+    """A stream whose methods are attributes."""
+
+
+def _wake(period):
+    """Have _on_timer() called after so many ms, if the port can."""
+    if _timer:
+        _timer.init(mode=_timer.ONE_SHOT, period=period, callback=_on_timer)
+
+
+def _on_timer(_):
+    """Send what was printed, and do what an event that has got lost would have done."""
+    try:
+        if _terminal:
+            _terminal.write(b"")
+            _on_input(None)
+        if _poll_listen:
+            _on_connection(listen_s)
+        if _terminal:
+            _wake(_SEND_PERIOD if _terminal.out else _LOOK_PERIOD)
+    except KeyboardInterrupt:
+        if _terminal:
+            _terminal.interrupted = True
+            _on_input(None)
+
+
+def _on_input(_):
+    """Socket callback of the client: read what it has sent."""
+    # Ctrl-C strikes at branches, and would be lost here instead of reaching the program: so there is none.
+    try:
+        os.dupterm_notify(None)
+        return
+    except AttributeError:
+        # STM32 has no such function, but reads os.dupterm where it waits for a key.
+        pass
+
+
 def _drop():
     """Detach and close the client, if there is one."""
-    global client_s, _term
-    term = os.dupterm(None)
-    if term is not _term:
-        # Somebody has put another stream there since.
-        os.dupterm(term)
-    term = _term
-    client_s = _term = None
-    if term:
+    global client_s, _terminal
+    if _terminal:
+        terminal = _terminal
+        _terminal = client_s = None
+        current = os.dupterm(None)
+        if current is not terminal:
+            # Somebody has put another stream there since.
+            os.dupterm(current)
         # That closes the file of a transfer, too, if _webrepl is the one in Python.
-        getattr(term, "_webrepl", term).close()
+        terminal.webrepl.close()
+        terminal.socket.close()
+        _wake(_SEND_PERIOD)
 
 
 def _attach(cl):
     """Make the socket cl, past its handshake, the client and the terminal."""
-    global client_s, _term
-    # These are found without a look at the flash, which a program may be writing when a callback comes here.
-    import sys
-
-    import _webrepl
-
-    def callback(_):
-        """Socket callback of the client."""
-        # Ctrl-C strikes at branches, and would be lost here instead of reaching the program: so there is none.
-        try:
-            os.dupterm_notify(None)
-            _term.ping = 0  # type: ignore[attr-defined]
-            return
-        except AttributeError:
-            # A call that comes when the client has gone; a method would keep its memory until others come.
-            pass
-
+    global client_s, _terminal
     try:
-
-        class Term(io.IOBase):
-            """What os.dupterm() gets: the _webrepl object, with the stdin ring buffer and slow clients in mind.
-
-            Its names are such as MicroPython knows anyway: they take no flash.
-            """
-
-            # How much was read since the ring buffer was last seen empty, and when the last of it was, in ticks.
-            count = 0
-            time: int
-            # Tells if the ring buffer has something.
-            stdin: select.poll
-            # True while what is printed may be waiting for the client.
-            busy = False
-            # When the client was sent a ping, in ticks, or 0 if it has been heard of since; not set if it cannot be.
-            ping: int
-            # Bytes of a character that is not complete yet.
-            bytes = b""
-            # What writes: the C module, and append().
-            send: tuple
-
-            def readinto(self, buf):
-                """Read a byte for os.dupterm(); return None if there is none, or no room for it."""
-                n = None
-                try:
-                    wait = self.busy
-                    if self.count >= _RING:
-                        if not self.stdin.poll(0):
-                            self.count = 0
-                        elif time.ticks_diff(time.ticks_ms(), self.time) < _RING_TIMEOUT:
-                            wait = True
-                        # Else the program has read nothing for long, and what follows is lost, but for the Ctrl-C that
-                        # may be in it.
-                    if not wait:
-                        n = self._webrepl.readinto(buf)
-                        if n:
-                            if self.count < _RING:
-                                self.count += 1
-                                self.time = time.ticks_ms()  # type: ignore[assignment]
-                            # os.dupterm_notify() stops here, whatever follows.
-                            wait = buf[0] == 3
-                        elif self.ws.ioctl(_STREAM_GET_DATA_OPTS) == _CLOSE:
-                            # It is answered, but if it has a code, _webrepl does not notice the end.
-                            n = 0
-                    if wait and _timer:
-                        # lwIP ports don't call again for what has come.
-                        _timer.init(mode=_timer.ONE_SHOT, period=_RING_PERIOD, callback=os.dupterm_notify)
-                    return n
-                except OSError as e:
-                    # A connection that broke has ended; a file that can't be opened is to be told.
-                    if e.args[0] < _ECONNABORTED:
-                        raise
-                    return 0
-                except KeyboardInterrupt:
-                    # Ctrl-C of the other console, on its way to the program.
-                    buf[0] = 3
-                    return 1
-
-            def write(self, buf):
-                """Send what is printed; a client that does not read for _WRITE_TIMEOUT is given up."""
-                # Ctrl-C strikes at branches, and os.dupterm() would give up the client for it here: so there is none.
-                try:
-                    self.busy = True
-                    client_s.settimeout(_WRITE_TIMEOUT)  # type: ignore[attr-defined]
-                    n = self.send[(len(buf) < 2) & (buf[-1] >> 7) | (len(buf) > _FRAME)](buf)
-                    client_s.settimeout(0)  # type: ignore[attr-defined]
-                    self.busy = False
-                    return n
-                except Exception:
-                    _drop()
-                    print("WebREPL client is gone")
-
-            def append(self, buf):
-                """Append a byte to a character and write it once complete, or write what fits into a frame.
-
-                Paste mode echoes characters in bytes, and a frame of text that is no UTF-8 ends the connection:
-                RFC 6455 §8.1.
-                """
-                if len(buf) > 1:
-                    return self._webrepl.write(buf[:_FRAME])
-                self.bytes = rest = self.bytes + buf
-                # RFC 3629 §3: the first byte tells how many there are.
-                if len(rest) > max(1, (rest[0] >> 4) - 12):
-                    self._webrepl.write(rest)
-                    self.bytes = b""
-                return 1
-
-            def ioctl(self, op, _):
-                """Close, which os.dupterm() asks for at the end of the session."""
-                if op == _STREAM_CLOSE:
-                    _drop()
-                return 0
-
-        term = Term()
-        term.stdin = stdin = select.poll()
-        stdin.register(sys.stdin, _POLLIN)
+        # Or else a prompt that follows other text waits for the client's ACK of that. On lwIP ports, where it is
+        # another number, each write would be a segment, and a connection that was reset would be a fault.
+        if socket.TCP_NODELAY == 1:
+            cl.setsockopt(_IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except Exception:
-        term = _webrepl._webrepl(websocket.websocket(cl, True))
-    else:
-        term.ws = ws = websocket.websocket(cl)
-        term._webrepl = webrepl = _webrepl._webrepl(ws)
-        term.send = (webrepl.write, term.append)
-    os.dupterm(term)
+        pass
+    # What comes now stays for long: without garbage between, it leaves more room in one piece.
+    gc.collect()
+    _terminal = _Terminal(cl)
     client_s = cl
-    _term = term
+    os.dupterm(_terminal)
     try:
-        os.dupterm_notify(None)
-        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, callback)
+        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_input)
         # What has come before is no event.
-        callback(None)
+        _on_input(None)
     except Exception:
         # The REPL reads by itself then.
         pass
 
 
-def _serve(listen_sock, count):
-    """Accept a connection, yield its socket, answer its request, and close it unless it has become the client.
+def _refusal():
+    """Return why a client cannot have the place now, or None if it can."""
+    # It may have gone, and its socket's turn is still to come.
+    _on_input(None)
+    if _terminal:
+        if not _terminal.is_gone():
+            return "WebREPL is in use"
+        _drop()
+        print("WebREPL client is gone")
+    stream = os.dupterm(None)
+    if stream:
+        os.dupterm(stream)
+        return "os.dupterm is in use"
+    return None
 
-    Yields True in the end, which is at once if there is no connection, and before that None where more must come.
-    """
-    cl = None
+
+def _advance(request):
+    """Read on in a request, (socket, address, generator of _request()); when that was all of it, answer it."""
+    cl, addr, parser = request
     try:
-        cl, addr = listen_sock.accept()
-        try:
-            # Or else each frame waits for the client's ACK of the one before.
-            cl.setsockopt(_IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except Exception:
-            pass
-        request = _request(cl, count)
-        # From accept() comes the generator itself.
-        me = yield cl
-        while (outcome := next(request)) is None:
-            yield
-        # What these hold is memory that the client can have.
-        request = None
-        if me:
-            _new.remove(me)
+        outcome = next(parser)
+        if outcome is None:
+            return
+    except Exception:
+        # The connection broke, or there is too little memory for it.
+        outcome = ""
+    # What is printed from here on may let others in.
+    if request in _requests:
+        _requests.remove(request)
+    try:
         if outcome is False:
             send_html(cl)
-        elif outcome is True:
-            if client_s:
-                ping = getattr(_term, "ping", None)
-                if ping is not None:
-                    # It may have gone, and its socket's turn is still to come.
-                    os.dupterm_notify(None)
-                term = os.dupterm(None)
-                os.dupterm(term)
-                if term is not _term or (ping and time.ticks_diff(time.ticks_ms(), ping) > _PONG_TIMEOUT):
-                    _drop()
-                    print("WebREPL client is gone")
-            if client_s:
-                print("Concurrent", _FROM, addr, "rejected")
-                # RFC 6455 §5.5.1 and §7.4.1: a close frame, with a code that says to try again later, and a reason.
-                cl.write(b"\x88\x13\x03\xf5WebREPL is in use")
-                if ping == 0 and not _term.busy:
-                    # A ping: RFC 6455 §5.5.2.
-                    client_s.write(b"\x89\x00")
-                    _term.ping = time.ticks_ms()  # type: ignore[attr-defined,assignment]
-            else:
-                print(_FROM + ":", addr)
-                # What comes now stays for long: without garbage between, it leaves more room in one piece.
-                import gc
-
-                gc.collect()
-                _attach(cl)
-        elif outcome:
-            cl.write(_RESPONSE % outcome)
+        elif outcome is not True:
+            if outcome:
+                cl.write(_RESPONSE % outcome)
+        elif refusal := _refusal():
+            print("Concurrent", _FROM, addr, "rejected")
+            # RFC 6455 §5.5.1 and §7.4.1: a close frame, with a code that says to try again later, and a reason.
+            cl.write(b"\x88%c\x03\xf5%s" % (2 + len(refusal), refusal))
+        else:
+            print(_FROM + ":", addr)
+            _attach(cl)
     except Exception:
-        # The connection broke, or there is too little memory for it. A tuple of both would want some, too. What has
-        # been read of the request is not to stay until others come.
-        request = None
+        pass
     finally:
-        if cl and cl is not client_s:
+        if cl is not client_s:
             cl.close()
-    # A call that was scheduled before may still come.
-    while True:
-        yield True
+
+
+def _on_request(cl):
+    """Socket callback of a connection whose request is not complete."""
+    for request in _requests:
+        if request[0] is cl:
+            _advance(request)
+            return
+
+
+def _on_connection(listen_sock):
+    """Socket callback of the listening socket, for one connection or, on lwIP ports, all that came at once."""
+    try:
+        while True:
+            cl, addr = listen_sock.accept()
+            cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_request)
+            _requests.append((cl, addr, _request(cl, 0)))
+            # Two may be on their way, as browsers open a connection to spare; the one before has had its time.
+            if len(_requests) > 2:
+                _requests.pop(0)[0].close()
+            # What has come before this call is no event.
+            _on_request(cl)
+    except Exception:
+        # No more, or no memory for more.
+        pass
 
 
 def accept_conn(listen_sock) -> bool:
@@ -371,11 +545,19 @@ def accept_conn(listen_sock) -> bool:
     Returns True if it is a WebSocket's and has become the client; False if it got the page, or an error, or there is
     a client already. As accept_handler of start() it answers as the request comes, and never waits.
     """
-    serve = _serve(listen_sock, _REQUEST_TIMEOUT // _REQUEST_PERIOD)
-    cl = next(serve)
-    next(serve)
-    serve.close()
-    return cl is client_s
+    global _accepting
+    if _accepting:
+        # On an ESP32 a handler is called again while this one waits.
+        return False
+    _accepting = True
+    try:
+        cl, addr = listen_sock.accept()
+        _advance((cl, addr, _request(cl, _REQUEST_TIMEOUT // _REQUEST_PERIOD)))
+        return cl is client_s
+    except OSError:
+        return False
+    finally:
+        _accepting = False
 
 
 def setup_conn(port: int, accept_handler):
@@ -383,37 +565,18 @@ def setup_conn(port: int, accept_handler):
 
     Returns the socket, which is listen_s too. Raises OSError if the port is in use.
     """
-    global listen_s, _new, _timer
-
-    def accept(listen_sock):
-        """Socket callback of the listening socket, for one connection or, on lwIP ports, all that came at once."""
-        try:
-            while True:
-                serve = _serve(listen_sock, 0)
-                # That is True, and so not a socket, when there are no more.
-                next(serve).setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, serve.send)
-                _new.append(serve)
-                # Two may be on their way, as browsers open a connection to spare; the one before has had its time.
-                if len(_new) > 2:
-                    _new.pop(0).close()
-                # What has come before this call is no event.
-                serve.send(serve)
-        except Exception:
-            # No more, or no memory for more.
-            pass
-
+    global listen_s, _poll_listen, _timer
     s = socket.socket()
     try:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("", port))
         s.listen(4)
+        _poll_listen = accept_handler is accept_conn
         if accept_handler:
-            s.settimeout(0)
-            if accept_handler is accept_conn:
-                _new = []
-                accept_handler = accept
+            # A connection may be gone before the handler has its turn.
+            s.settimeout(0 if _poll_listen else 1)
             try:
-                s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, accept_handler)
+                s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_connection if _poll_listen else accept_handler)
             except Exception:
                 print("Use start_foreground()")
                 return None
@@ -422,21 +585,23 @@ def setup_conn(port: int, accept_handler):
         if s is not listen_s:
             s.close()
     try:
-        import machine
+        # Up to MicroPython 1.24, an ESP32's Timer(-1) is one of the program's.
+        if not _timer and (sys.platform != "esp32" or sys.implementation[1] > (1, 25)):
+            from machine import Timer
 
-        _timer = _timer or machine.Timer(-1)
+            _timer = Timer(-1)
     except Exception:
-        # Ports without timers of this kind call back as long as there is something to read.
+        # Ports without virtual timers call back as long as there is something to read.
         pass
     shown = False
-    for i in range(3):
+    for i in range(3 if sys.platform == "esp32" else 2):
         try:
             import network
 
-            # The station, the access point, and the cable.
-            nic = network.WLAN(i) if i < 2 else network.LAN()  # type: ignore[call-arg]
+            # The station, the access point, and the cable, which other ports would start anew.
+            nic = network.WLAN(i) if i < 2 else network.LAN()
             if nic.active():
-                print("WebREPL server started on", "http://%s:%d/" % (nic.ifconfig()[0], port))  # type: ignore[union-attr]
+                print("WebREPL server started on", "http://%s:%d/" % (nic.ifconfig()[0], port))
                 shown = True
         except Exception:
             # A port without it, or one that wants to be told its pins.
@@ -449,11 +614,13 @@ def setup_conn(port: int, accept_handler):
 def stop() -> None:
     """Close the listening socket and all connections, and detach the WebREPL from the terminal."""
     global listen_s
-    while _new:
-        _new.pop().close()
+    while _requests:
+        _requests.pop()[0].close()
     if listen_s:
         listen_s.close()
     listen_s = None
+    # What was printed goes before the end.
+    _on_timer(None)
     _drop()
 
 
@@ -466,14 +633,10 @@ def start(port: int = 8266, password: str | None = None, accept_handler=accept_c
     the foreground until a client is in.
     """
     global static_host
-    import _webrepl
-
     stop()
     mode = "manual override"
     try:
         if password is None:
-            import sys
-
             mode = "normal"
             sys.modules.pop("webrepl_cfg", None)
             import webrepl_cfg

@@ -62,15 +62,22 @@ def _emulated(name: str, build: str, **environment: str) -> Kind:
 BOARDS = {
     kind.name: kind
     for kind in (
-        # MicroPython's unix port, with an ESP32's socket events.
-        Kind("esp32", environment={"BOARD_EVENTS": "level"}, level=True),
-        # The same before MicroPython 1.28, where only os.dupterm_notify() reads what a client sends.
-        Kind("esp32-1.27", environment={"BOARD_EVENTS": "level", "BOARD_DUPTERM": "notify"}, level=True),
+        # MicroPython's unix port with an ESP32's socket events, but a tick of 0.1 ms: for what is not about time.
+        Kind("esp32", environment={"BOARD_TICK_MS": "0"}, level=True),
+        # The same with an ESP32's tick of 10 ms, and before MicroPython 1.28, where only os.dupterm_notify() reads
+        # what a client sends; and from 1.29 on, which has virtual timers.
+        Kind("esp32-ticks", level=True),
+        Kind("esp32-1.27", environment={"BOARD_DUPTERM": "notify"}, level=True),
+        Kind("esp32-1.29", environment={"BOARD_TIMER": "virtual", "BOARD_TICK_MS": "0"}, level=True),
         # The unix port with the socket events of the lwIP ports.
         Kind("edge", environment={"BOARD_EVENTS": "edge"}),
+        Kind("stm32", BUILD / "board-stm32" / "micropython"),
+        Kind("esp8266", BUILD / "board-esp8266" / "micropython"),
         # lwIP itself, on a Cortex-M3 that QEMU emulates; and the same as near to an ESP8266 as that gets.
         _emulated("lwip", "board-lwip"),
         _emulated("lwip-esp8266", "board-lwip-esp8266"),
+        # The first with the faults of MicroPython's own cured, for races that would strike them.
+        _emulated("lwip-patched", "board-lwip-patched"),
     )
 }
 # Those that a test runs on unless its mark says otherwise.
