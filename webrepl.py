@@ -20,7 +20,6 @@ import socket
 import sys
 import time
 
-import _webrepl
 import websocket
 from micropython import const
 
@@ -38,6 +37,10 @@ _terminal = None
 _timer = None
 # Connections whose request is not complete yet: (socket, address, generator of _request()).
 _requests: list = []
+# Addresses that have logged in since the boot, and wrong passwords in a row: by address, and by None of all others,
+# how many, and when the last came, in ticks. The oldest are forgotten.
+_known: list = []
+_wrong: dict = {}
 # True if connections can be looked for without waiting; if accept_conn() waits for a request.
 _poll_listen = False
 _accepting = False
@@ -51,10 +54,12 @@ _REQUEST_PERIOD = const(10)
 _WRITE_TIMEOUT = const(2000)
 # How long a client may leave a ping unanswered if others want its place, in ms.
 _PONG_TIMEOUT = const(5000)
-# The same for one that has much to read before.
-_SLOW_PONG_TIMEOUT = const(30000)
 # How long somebody may wait at the password prompt if others want the place, in ms.
 _LOGIN_TIMEOUT = const(30000)
+# From how many wrong passwords in a row on the next has to wait, and for how long, in ms; how many are remembered.
+_GUESSES = const(3)
+_GUESS_PERIOD = const(2000)
+_REMEMBERED = const(4)
 # How long a reading may go on, in ms: a program that runs meanwhile pauses for it.
 _READ_TIME = const(40)
 # For the rest of what C would lose the beginning of, in ms.
@@ -89,10 +94,6 @@ _FROM = const("WebREPL connection from")
 _SO_CALLBACK = const(20)
 # The ioctl() request of close(), as in py/stream.h.
 _STREAM_CLOSE = const(4)
-# The ioctl() request of websocket for the opcode of the frame that came last, as in py/stream.h, and that of a close
-# frame: RFC 6455 §5.5.1.
-_STREAM_GET_DATA_OPTS = const(8)
-_CLOSE = const(8)
 # All that sockets raise, and nothing that files do, is at or above this on any port.
 _ECONNABORTED = const(103)
 _ETIMEDOUT = const(110)
@@ -179,217 +180,169 @@ def send_html(cl) -> None:
         cl.close()
 
 
-class _Terminal(io.IOBase):
-    """The client: what os.dupterm() gets, in front of the C modules, and the stream behind them."""
+def _terminal_type():
+    """Return the class of what os.dupterm() gets: a new one for each session, as it takes 400 bytes of heap."""
 
-    # True from the right password on.
-    logged_in = False
-    # True while something is read or sent: what comes in between must leave the socket alone.
-    busy = False
-    # True if Ctrl-C struck here and has to be handed on to the program.
-    interrupted = False
-    # When the client was asked if it is there, in ticks, None if it has been heard of since; if it reads slowly.
-    asked = None
-    slow = False
-    # Until when C may read on, in ticks; if it would lose a byte if there was nothing more.
-    end = None
-    torn = False
-    # How much was typed since the stdin ring buffer was last seen empty.
-    count = 0
-    # The first bytes of a character whose last are still to come.
-    half = b""
+    class Terminal(io.IOBase):
+        """The client: what os.dupterm() gets, in front of the C modules, and the stream behind them."""
 
-    def __init__(self, sock):
-        self.socket = sock
-        self.start = time.ticks_ms()
-        # Frames that are to be sent.
-        self.out = bytearray()
-        self.stdin = select.poll()
-        self.stdin.register(sys.stdin, _POLLIN)
-        frames = _Stream()
-        frames.readinto = self.feed
-        frames.write = self.keep
-        frames.ioctl = self.ioctl
-        self.websocket = websocket.websocket(frames)
-        self.webrepl = _webrepl._webrepl(self.websocket)
-        self.send()
+        # For os.dupterm(), which gives up a stream that raises. Ctrl-C strikes at any branch.
 
-    # For os.dupterm(), which gives up a stream that raises. Ctrl-C strikes at any branch.
-
-    def readinto(self, buf):
-        """Read a byte of text; return None if there is none, or no room for it, and 0 at the end."""
-        try:
-            if self.interrupted:
-                self.interrupted = False
-                raise KeyboardInterrupt
-            if self.busy or self.must_wait():
-                return None
-            self.busy = True
-            self.end = None
+        def readinto(self, buf):
+            """Read a byte of text; return None if there is none, or no room for it, and 0 at the end."""
             try:
-                n = self.webrepl.readinto(buf)
-            finally:
-                self.busy = False
-            if n:
-                self.count += 1
-            elif self.websocket.ioctl(_STREAM_GET_DATA_OPTS) == _CLOSE:
-                # It is answered, but if it has a code, _webrepl does not notice the end.
-                n = 0
-            if n == 0:
-                self.send()
-            return n
-        except KeyboardInterrupt:
-            buf[0] = 3
-            return 1
-        except OSError as e:
-            # A connection that broke has ended; a file that cannot be opened is to be told.
-            if e.errno < _ECONNABORTED:
-                raise
+                if self.interrupted:
+                    self.interrupted = False
+                    raise KeyboardInterrupt
+                if self.busy:
+                    return None
+                if self.count >= _RING:
+                    stdin = select.poll()
+                    stdin.register(sys.stdin, _POLLIN)
+                    if not stdin.poll(0):
+                        self.count = 0
+                    else:
+                        if self.count == _RING:
+                            self.count += 1
+                            self.full = time.ticks_ms()
+                        if time.ticks_diff(time.ticks_ms(), self.full) < _RING_TIMEOUT:
+                            _wake(_SEND_PERIOD)
+                            return None
+                        # The program reads nothing: what follows is lost, up to the Ctrl-C that may be in it.
+                self.busy = True
+                self.end = None
+                try:
+                    n = self.webrepl.readinto(buf)
+                    if n:
+                        self.count += 1
+                    else:
+                        self.send()
+                    return n
+                finally:
+                    self.busy = False
+            except KeyboardInterrupt:
+                buf[0] = 3
+                return 1
+            except OSError as e:
+                # A connection that broke has ended; a file that cannot be opened is to be told.
+                if e.errno < _ECONNABORTED:
+                    raise
+                return 0
+
+        def write(self, buf):
+            """Take a segment of what is printed; return how much it was. Of nothing: send what there is."""
+            try:
+                # An ESP32 and an ESP8266 have freed all memory when they print "MPY: soft reboot": what would take some
+                # would be given that which it is made of itself.
+                if len(buf) == 18 and buf[0] == 77 and gc.mem_alloc() < 999:
+                    return 18
+                return self.take(buf)
+            except KeyboardInterrupt:
+                self.interrupted = True
+                _on_input(None)
+                return len(buf)
+            except Exception:
+                _drop()
+                print("WebREPL client is gone")
+                return len(buf)
+
+        def ioctl(self, request, _):
+            """Close, which os.dupterm() asks for at the end of the session."""
+            if request == _STREAM_CLOSE:
+                _drop()
             return 0
 
-    def write(self, buf):
-        """Take a segment of what is printed; return how much it was. Of nothing: send what there is."""
-        try:
-            # An ESP32 and an ESP8266 have freed all memory when they print "MPY: soft reboot": what would take some
-            # would be given that which it is made of itself.
-            if len(buf) == 18 and buf[0] == 77 and gc.mem_alloc() < 999:
-                return 18
-            return self.take(buf)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            _on_input(None)
-            return len(buf)
-        except Exception:
-            _drop()
-            print("WebREPL client is gone")
-            return len(buf)
-
-    def ioctl(self, request, _):
-        """Close, which os.dupterm() asks for at the end of the session."""
-        if request == _STREAM_CLOSE:
-            _drop()
-        return 0
-
-    def take(self, buf):
-        """Take a segment of text, to be sent now or with what follows; return how much it was."""
-        text = self.half + memoryview(buf)[:_SEGMENT]
-        taken = len(text) - len(self.half)
-        if self.busy:
-            # It waits, or only the other console has it.
-            if len(text) <= _SEGMENT:
-                self.half = text
-            return taken
-        self.busy = True
-        try:
-            if text:
-                # RFC 3629 §3: the first byte of a character says how many 10xxxxxx follow. A frame that has only some
-                # of them would end the connection: RFC 6455 §8.1.
-                end = len(text) - 1
-                while text[end] & 0xC0 == 0x80 and end:
-                    end -= 1
-                first = text[end]
-                if len(text) - end > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
-                    end = len(text)
-                self.half = text[end:]
-                if not self.out:
-                    _wake(_SEND_PERIOD)
-                self.webrepl.write(text[:end])
-            # After a soft reset there is no turn any more.
-            if not (buf and _timer) or len(self.out) > _SEGMENT or text.startswith(b"MPY: "):
-                self.send()
-        finally:
-            self.busy = False
-        return taken
-
-    def send(self):
-        """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
-        interrupt = None
-        since = time.ticks_ms()
-        while self.out:
+        def take(self, buf):
+            """Take a segment of text, to be sent now or with what follows; return how much it was."""
+            text = self.half + memoryview(buf)[:_SEGMENT]
+            taken = len(text) - len(self.half)
+            if self.busy:
+                # It waits, or only the other console has it.
+                if len(text) <= _SEGMENT:
+                    self.half = text
+                return taken
+            self.busy = True
             try:
-                size = len(self.out)
-                # No branch between the two, or Ctrl-C could have it sent twice.
-                self.out = self.out[self.socket.write(self.out) :]
-                if len(self.out) < size:
-                    since = time.ticks_ms()
-                elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
-                    raise OSError(_ETIMEDOUT)
+                if text:
+                    # RFC 3629 §3: the first byte of a character says how many 10xxxxxx follow. A frame that has only
+                    # some of them would end the connection: RFC 6455 §8.1.
+                    end = len(text) - 1
+                    while text[end] & 0xC0 == 0x80 and end:
+                        end -= 1
+                    first = text[end]
+                    if len(text) - end > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
+                        end = len(text)
+                    self.half = text[end:]
+                    if not self.out:
+                        _wake(_SEND_PERIOD)
+                    self.webrepl.write(text[:end])
+                # After a soft reset there is no turn any more.
+                if not (buf and _timer) or len(self.out) > _SEGMENT or text.startswith(b"MPY: "):
+                    self.send()
+            finally:
+                self.busy = False
+            return taken
+
+        def send(self):
+            """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
+            interrupt = None
+            since = time.ticks_ms()
+            while self.out:
+                try:
+                    size = len(self.out)
+                    # No branch between the two, or Ctrl-C could have it sent twice.
+                    self.out = self.out[client_s.write(self.out) :]
+                    if len(self.out) < size:
+                        since = time.ticks_ms()
+                    elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
+                        raise OSError(_ETIMEDOUT)
+                    else:
+                        time.sleep_ms(_SEND_PERIOD)
+                except KeyboardInterrupt as e:
+                    interrupt = e
+            if interrupt:
+                raise interrupt
+
+        # For `websocket`.
+
+        def feed(self, buf):
+            """Read what there is. In a transfer, wait a little for what comes next, and long for the rest of it."""
+            while True:
+                left = 0
+                if self.end is not None:
+                    left = time.ticks_diff(self.end, time.ticks_ms())
+                    if self.torn:
+                        left += _REST_TIMEOUT
+                    elif left < 0:
+                        # A program has waited for long enough.
+                        _wake(_SEND_PERIOD)
+                        return None
+                n = client_s.readinto(buf)
+                if n is None:
+                    self.send()
+                    if left > 0:
+                        time.sleep_ms(1)
+                        continue
                 else:
-                    self.slow = True
-                    time.sleep_ms(_SEND_PERIOD)
-            except KeyboardInterrupt as e:
-                interrupt = e
-        if interrupt:
-            raise interrupt
+                    self.asked = None
+                    # C takes one byte, then what it belongs to.
+                    self.torn = self.logged_in and len(buf) == 1
+                    if self.torn and self.end is None:
+                        self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
+                return n
 
-    # For the C modules.
+        def keep(self, buf):
+            """Keep a piece of a frame, to be sent with the other."""
+            self.out.extend(buf)
+            self.torn = False
+            if not self.logged_in:
+                # Nothing else that a stranger sends makes C say this.
+                self.logged_in = b"connected" in buf
+                if self.logged_in or b"denied" in buf:
+                    _note(self.ip, self.logged_in)
+            return len(buf)
 
-    def feed(self, buf):
-        """Read what there is. In a transfer, wait a little for what comes next, and long for the rest of something."""
-        while True:
-            left = 0
-            if self.end is not None:
-                left = time.ticks_diff(self.end, time.ticks_ms())
-                if self.torn:
-                    left += _REST_TIMEOUT
-                elif left < 0:
-                    # A program has waited for long enough.
-                    _wake(_SEND_PERIOD)
-                    return None
-            n = self.socket.readinto(buf)
-            if n is None:
-                self.send()
-                if left > 0:
-                    time.sleep_ms(1)
-                    continue
-            elif n and self.logged_in:
-                self.asked = None
-                # C takes one byte, then what it belongs to.
-                self.torn = len(buf) == 1
-                if self.torn and self.end is None:
-                    self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
-            return n
-
-    def keep(self, buf):
-        """Keep a piece of a frame, to be sent with the other."""
-        self.out.extend(buf)
-        self.torn = False
-        if not self.logged_in and b"connected" in buf:
-            # Nothing that a stranger sends makes C say this.
-            self.logged_in = True
-            _wake(_LOOK_PERIOD)
-        return len(buf)
-
-    # For all.
-
-    def must_wait(self):
-        """Return whether what is typed has to wait for room in the stdin ring buffer."""
-        if self.count >= _RING and self.stdin.poll(0):
-            if self.count == _RING:
-                self.count += 1
-                self.full = time.ticks_ms()
-            _wake(_SEND_PERIOD)
-            # For a program that reads nothing, what follows is read and lost, up to the Ctrl-C that may be in it.
-            return time.ticks_diff(time.ticks_ms(), self.full) < _RING_TIMEOUT
-        if self.count >= _RING:
-            self.count = 0
-        return False
-
-    def is_gone(self):
-        """Return whether the client has to give way to another; ask it if it is there, for the next time."""
-        now = time.ticks_ms()
-        if not self.logged_in and abs(time.ticks_diff(now, self.start)) > _LOGIN_TIMEOUT:
-            return True
-        if self.asked is None:
-            self.asked = now
-            # A ping: RFC 6455 §5.5.2.
-            self.keep(b"\x89\x00")
-            self.write(b"")
-        return abs(time.ticks_diff(now, self.asked)) > (_SLOW_PONG_TIMEOUT if self.slow else _PONG_TIMEOUT)
-
-
-class _Stream(io.IOBase):
-    """A stream whose methods are attributes."""
+    return Terminal
 
 
 def _wake(period):
@@ -402,12 +355,11 @@ def _on_timer(_):
     """Send what was printed, and do what an event that has got lost would have done."""
     try:
         if _terminal:
+            _wake(_LOOK_PERIOD)
             _terminal.write(b"")
             _on_input(None)
         if _poll_listen:
             _on_connection(listen_s)
-        if _terminal:
-            _wake(_SEND_PERIOD if _terminal.out else _LOOK_PERIOD)
     except KeyboardInterrupt:
         if _terminal:
             _terminal.interrupted = True
@@ -430,6 +382,7 @@ def _drop():
     global client_s, _terminal
     if _terminal:
         terminal = _terminal
+        cl = client_s
         _terminal = client_s = None
         current = os.dupterm(None)
         if current is not terminal:
@@ -437,40 +390,103 @@ def _drop():
             os.dupterm(current)
         # That closes the file of a transfer, too, if _webrepl is the one in Python.
         terminal.webrepl.close()
-        terminal.socket.close()
+        cl.close()
         _wake(_SEND_PERIOD)
 
 
-def _attach(cl):
+def _attach(cl, ip):
     """Make the socket cl, past its handshake, the client and the terminal."""
     global client_s, _terminal
+    # Found without a look at the flash, which a program may be writing when a callback comes here.
+    import _webrepl
+
+    # What comes now stays for long: without garbage between, it leaves more room in one piece.
+    gc.collect()
+    make = _terminal_type()
+    terminal = make()
+    # Whose it is, when it came, and, from the right password on, that it has logged in.
+    terminal.ip = ip
+    terminal.start = time.ticks_ms()
+    terminal.logged_in = False
+    # True while something is read or sent: what comes in between must leave the socket alone.
+    terminal.busy = False
+    # True if Ctrl-C struck here and has to be handed on to the program.
+    terminal.interrupted = False
+    # When it was asked if it is there, in ticks, or None if it has been heard of since.
+    terminal.asked = None
+    # Until when C may read on, in ticks, or None; if it would lose a byte if there was nothing more.
+    terminal.end = None
+    terminal.torn = False
+    # How much was typed since the stdin ring buffer was last seen empty.
+    terminal.count = 0
+    # The first bytes of a character whose last are still to come, and frames that are to be sent.
+    terminal.half = b""
+    terminal.out = bytearray()
+    # A stream of the same kind, for `websocket`.
+    frames = make()
+    frames.readinto = terminal.feed
+    frames.write = terminal.keep
+    terminal.webrepl = _webrepl._webrepl(websocket.websocket(frames))
+    client_s = cl
+    _terminal = terminal
+    os.dupterm(terminal)
     try:
+        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_input)
         # Or else a prompt that follows other text waits for the client's ACK of that. On lwIP ports, where it is
         # another number, each write would be a segment, and a connection that was reset would be a fault.
         if socket.TCP_NODELAY == 1:
-            cl.setsockopt(_IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            cl.setsockopt(_IPPROTO_TCP, 1, 1)
     except Exception:
+        # The REPL reads by itself, or Nagle's algorithm stays.
         pass
-    # What comes now stays for long: without garbage between, it leaves more room in one piece.
-    gc.collect()
-    _terminal = _Terminal(cl)
-    client_s = cl
-    os.dupterm(_terminal)
-    try:
-        cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_input)
-        # What has come before is no event.
-        _on_input(None)
-    except Exception:
-        # The REPL reads by itself then.
-        pass
+    # What has come before is no event.
+    _on_input(None)
+    terminal.write(b"")
 
 
-def _refusal():
-    """Return why a client cannot have the place now, or None if it can."""
+def _note(ip, right):
+    """Remember a password of the address; say so at the third wrong one, at each doubling, and at the right one."""
+    count = 0
+    if right:
+        count = _wrong.pop(ip, (0,))[0]
+        if ip not in _known:
+            _known.append(ip)
+            del _known[:-_REMEMBERED]
+    else:
+        if len(_wrong) > _REMEMBERED:
+            # The count of all is the one that holds against many addresses.
+            count = _wrong[None]
+            _wrong.clear()
+            _wrong[None] = count
+        for who in (None, ip):
+            count = _wrong.get(who, (0,))[0] + 1
+            _wrong[who] = (count, time.ticks_ms())
+    times = count // _GUESSES
+    if times and (right or (count % _GUESSES == 0 and not times & (times - 1))):
+        print("WebREPL:", count, "wrong passwords from", ip, "and the right one" if right else "")
+
+
+def _refusal(ip):
+    """Return why a client from the address cannot have the place now, or None if it can."""
+    now = time.ticks_ms()
+    for who, period in ((ip, _GUESS_PERIOD), (None, _GUESS_PERIOD // 2)):
+        count, last = _wrong.get(who, (0, 0))
+        wait = period - time.ticks_diff(now, last)
+        # Ticks come round again after days.
+        if count >= _GUESSES and 0 < wait <= period and ip not in _known:
+            return "Wait %d s" % (wait // 1000 + 1)
     # It may have gone, and its socket's turn is still to come.
     _on_input(None)
-    if _terminal:
-        if not _terminal.is_gone():
+    terminal = _terminal
+    if terminal:
+        if terminal.asked is None:
+            terminal.asked = now
+            # A ping: RFC 6455 §5.5.2.
+            terminal.keep(b"\x89\x00")
+            terminal.write(b"")
+        if abs(time.ticks_diff(now, terminal.asked)) <= _PONG_TIMEOUT and (
+            terminal.logged_in or abs(time.ticks_diff(now, terminal.start)) <= _LOGIN_TIMEOUT
+        ):
             return "WebREPL is in use"
         _drop()
         print("WebREPL client is gone")
@@ -500,13 +516,13 @@ def _advance(request):
         elif outcome is not True:
             if outcome:
                 cl.write(_RESPONSE % outcome)
-        elif refusal := _refusal():
+        elif refusal := _refusal(addr[0]):
             print("Concurrent", _FROM, addr, "rejected")
             # RFC 6455 §5.5.1 and §7.4.1: a close frame, with a code that says to try again later, and a reason.
             cl.write(b"\x88%c\x03\xf5%s" % (2 + len(refusal), refusal))
         else:
             print(_FROM + ":", addr)
-            _attach(cl)
+            _attach(cl, addr[0])
     except Exception:
         pass
     finally:
@@ -614,6 +630,9 @@ def setup_conn(port: int, accept_handler):
 def stop() -> None:
     """Close the listening socket and all connections, and detach the WebREPL from the terminal."""
     global listen_s
+    if _poll_listen and listen_s:
+        # Those that wait would, on lwIP ports, point to a socket that is gone.
+        _on_connection(listen_s)
     while _requests:
         _requests.pop()[0].close()
     if listen_s:
@@ -633,6 +652,8 @@ def start(port: int = 8266, password: str | None = None, accept_handler=accept_c
     the foreground until a client is in.
     """
     global static_host
+    import _webrepl
+
     stop()
     mode = "manual override"
     try:

@@ -196,7 +196,7 @@ def build_with(module: Path) -> list[Firmware]:
     shutil.copy(module, folder / "webrepl.py")
     manifest = (SHIM / "unix" / "manifest.py").read_text()
     manifest = manifest.replace('include("../../manifest.py")', 'module("webrepl.py", opt=3)').replace(
-        '".."', f'"{SHIM}"'
+        'freeze("."', f'freeze("{SHIM}/unix"'
     )
     (folder / "manifest.py").write_text(manifest)
     for firmware in firmwares():

@@ -53,7 +53,7 @@ def named_ports() -> set[int]:
     """Return the TCP ports that boot.py and main.py name."""
     text = "\n".join(Path(name).read_text(errors="replace") for name in ("boot.py", "main.py") if Path(name).exists())
     ports = {int(number) for number in re.findall(r"\b[1-9]\d{3,4}\b", text)}
-    if re.search(r"\bwebrepl\.start(_foreground)?\(", text):
+    if re.search(r"\bwebrepl\.start(_foreground)?\((?![^)]*\d{4})", text):
         ports.add(WEBREPL_PORT)
     return {port for port in ports if 1024 <= port < 65536}
 
