@@ -354,10 +354,13 @@ def _wake(period):
 def _on_timer(_):
     """Send what was printed, and do what an event that has got lost would have done."""
     try:
-        if _terminal:
+        if _terminal or _requests:
             _wake(_LOOK_PERIOD)
+        if _terminal:
             _terminal.write(b"")
             _on_input(None)
+        for request in _requests:
+            _advance(request)
         if _poll_listen:
             _on_connection(listen_s)
     except KeyboardInterrupt:
@@ -545,6 +548,7 @@ def _on_connection(listen_sock):
             cl, addr = listen_sock.accept()
             cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_request)
             _requests.append((cl, addr, _request(cl, 0)))
+            _wake(_SEND_PERIOD)
             # Two may be on their way, as browsers open a connection to spare; the one before has had its time.
             if len(_requests) > 2:
                 _requests.pop(0)[0].close()
