@@ -4,9 +4,6 @@
 import os
 import sys
 
-RC = "boot.py"
-CONFIG = "webrepl_cfg.py"
-
 
 def input_choice(prompt: str, choices: tuple) -> str:
     """Ask until the answer, in capitals, is one of choices; return it."""
@@ -20,9 +17,9 @@ def input_pass() -> str:
     """Ask for a new password, twice, until it is one that the firmware takes: _webrepl.password() has 9 bytes."""
     while True:
         password = input("New password (4 to 9 characters): ")
-        if 4 <= len(password.encode()) <= 9 and password == input("Repeat it: "):
+        if len(password.encode()) in range(4, 10) and password == input("Repeat it: "):
             return password
-        print("Wrong length, or not the same.")
+        print("Wrong length, or unequal.")
 
 
 def exists(fname: str) -> bool:
@@ -38,24 +35,25 @@ def main() -> None:
     """Ask everything, then write."""
     name = "All"
     try:
-        boot = _read(RC)
+        boot = _read("boot.py")
         state, enabled, disabled = _plan(boot)
         print("WebREPL is", state, "on boot.")
         action = input_choice("(E)nable it, (D)isable it, or Enter to quit: ", ("E", "D", ""))
         if not action:
             return
-        new = enabled if action == "E" else disabled
-        config = _set_password() if action == "E" else _read(CONFIG)
-        if new == boot and config == _read(CONFIG):
-            print("Nothing to change.")
+        new, config = disabled, _read("webrepl_cfg.py")
+        if action == "E":
+            new, config = enabled, _set_password()
+        if new == boot and config == _read("webrepl_cfg.py"):
+            print("No change.")
             return
         reboot = input_choice("Reboot now, once saved? (y/n) ", ("Y", "N"))
         # The password goes first: WebREPL must not start without one.
-        _save(CONFIG, config)
-        name = RC
-        _save(RC, new)
+        _save("webrepl_cfg.py", config)
+        name = "boot.py"
+        _save("boot.py", new)
     except BaseException as e:
-        print("\n" + name, "is as it was:", "no space left" if e.args in ((28,), (36,)) else e)
+        print("\n" + name, "unchanged:", "no space" if 28 in e.args or 36 in e.args else e)
         return
     print("Saved.")
     if reboot == "Y":
@@ -69,8 +67,7 @@ def _plan(lines: list) -> tuple:
     # A letter for each line: i imports webrepl, s starts it, u is unclear; capitals are commented out. From the end,
     # where no string is open, to know what follows: before an indented line, or else and the like, nothing comes in.
     kinds = ""
-    quotes = 0
-    safe = True
+    quotes, safe = 0, True
     for line in reversed(lines):
         quotes += line.count(b'"""') + line.count(b"'''")
         comment = line[0] == 35
@@ -89,19 +86,18 @@ def _plan(lines: list) -> tuple:
         elif code:
             safe = code[0] > 32 and code[:2] not in b"exelfi"
         if kind == "u":
-            print("Line", len(lines) - len(kinds), "change by hand", line)
+            print("Line", len(lines) - len(kinds), "edit by hand", line)
         kinds = kind + kinds
     enabled, disabled = lines[:], lines[:]
     for i, kind in enumerate(kinds):
-        # What else uses webrepl needs the import.
-        if kind in ("s" if "u" in kinds else "is"):
+        if kind in ("s" if "u" in kinds else "is"):  # what else uses webrepl needs the import
             disabled[i] = b"#" + lines[i]
-    state = "enabled" if "s" in kinds else "maybe enabled" if "u" in kinds else "disabled"
     first = kinds.lower().find("i")
     second = kinds.find("S", first)
+    state = "enabled" if "s" in kinds else "maybe enabled" if "u" in kinds else "disabled"
     if state != "disabled":
         pass
-    elif 0 <= first < second:
+    elif first in range(second):
         for i in (first, second):
             enabled[i] = lines[i].lstrip(b"# ")
     else:
@@ -114,30 +110,30 @@ def _plan(lines: list) -> tuple:
 def _add(lines: list, text: bytes) -> None:
     eol = b"\r\n" if lines and b"\r" in lines[0] else b"\n"
     if lines and not lines[-1].endswith(b"\n"):
-        lines[-1] += eol
+        lines.append(eol)
     lines.append(text + eol)
 
 
 def _set_password() -> list:
     """Return the lines of webrepl_cfg.py with a password."""
-    print(CONFIG)
-    lines = _read(CONFIG)
+    print("webrepl_cfg.py")
+    lines = _read("webrepl_cfg.py")
     names: dict = {}
     exec(b"".join(lines), names)
     if "PASS" not in names or input_choice("Change the password? (y/n) ", ("Y", "N")) == "Y":
-        names["PASS"] = input_pass()
-        new = b"PASS = " + repr(names["PASS"]).encode()
+        names["PASS"] = password = input_pass()
+        new = b"PASS = " + repr(password).encode()
         for i, line in enumerate(lines):
             if line.startswith(b"PASS"):
                 lines[i] = line.replace(line.rstrip(), new)
                 break
         else:
             _add(lines, new)
-    # It must run, and nothing but the password be another.
+    # It must run, and nothing else be another.
     check: dict = {}
     exec(b"".join(lines), check)
     if check != names:
-        raise ValueError("PASS", "change by hand")
+        raise ValueError("PASS", "edit by hand")
     return lines
 
 
@@ -164,7 +160,7 @@ def _save(name: str, lines: list) -> None:
             new += b"\n" * (len(old) - len(new))
             last = len(new) - 1 & -512
             if new[:last] != old[:last]:
-                raise ValueError("change by hand")
+                raise ValueError("edit by hand")
             with open(name, "ab") as f:
                 f.write(b"\n" * (len(new) - len(old)))
         lines = [new]
@@ -176,5 +172,4 @@ def _save(name: str, lines: list) -> None:
 
 
 main()
-# The next import is to ask again.
-sys.modules.pop(__name__, None)
+sys.modules.pop(__name__, None)  # the next import is to ask again

@@ -60,12 +60,12 @@ def board(desk: Board) -> Board:
 def decide(board: Board, action: str) -> tuple[bool, list[int]]:
     """Enable or disable WebREPL with the password as it is; return whether that was a change, and the lines named."""
     board.type("import webrepl_setup as w\r")
-    named = [int(n) for n in re.findall(rb"\nLine (\d+) change by hand", board.wait(f".*?{QUIT}")[0])]
+    named = [int(n) for n in re.findall(rb"\nLine (\d+) edit by hand", board.wait(f".*?{QUIT}")[0])]
     board.type(action + "\r")
     if action == "E":
         board.wait(CHANGE)
         board.type("n\r")
-    asked = board.wait(rf"Nothing to change\.{PROMPT}|{REBOOT}")[0].startswith(b"Reboot")
+    asked = board.wait(rf"No change\.{PROMPT}|{REBOOT}")[0].startswith(b"Reboot")
     if asked:
         board.type("n\r")
         board.wait(f"Saved.{PROMPT}")
@@ -208,7 +208,7 @@ def test_unclear_lines_stay(board: Board, before: str, lines: list[int]) -> None
 def test_unclear_lines_are_shown(board: Board) -> None:
     """The number, what to do, the text; and nothing is claimed."""
     (board.flash / "boot.py").write_text("import webrepl\nif x:\n    webrepl.start()\n")
-    shown = r"Line 3 change by hand b'    webrepl.start\(\)\\n'\r\nWebREPL is maybe enabled on boot."
+    shown = r"Line 3 edit by hand b'    webrepl.start\(\)\\n'\r\nWebREPL is maybe enabled on boot."
     wizard(board, (shown + ".*" + QUIT, ""))
 
 
@@ -280,7 +280,7 @@ def test_no_reboot_when_nothing_changed(board: Board, action: str) -> None:
     (board.flash / "webrepl_cfg.py").write_text(CONFIG)
     before = contents(board.flash)
     answers = [(QUIT, action), *([(CHANGE, "n")] if action == "E" else [])]
-    assert wizard(board, *answers).splitlines()[-1] == "Nothing to change."
+    assert wizard(board, *answers).splitlines()[-1] == "No change."
     assert contents(board.flash) == before
 
 
@@ -300,7 +300,7 @@ def test_password_asked_again(board: Board, answers: list[tuple[str, str]]) -> N
         board,
         (QUIT, "E"),
         *answers,
-        ("Wrong length, or not the same.*" + NEW, PASSWORD),
+        ("Wrong length, or unequal.*" + NEW, PASSWORD),
         (REPEAT, PASSWORD),
         (REBOOT, "n"),
     )
@@ -389,7 +389,7 @@ def test_config_left(board: Board, before: str, has_password: bool, reason: str)
     (board.flash / "webrepl_cfg.py").write_text(before)
     ask = [(CHANGE, "y")] if has_password else []
     shown = wizard(board, (rf"webrepl_cfg\.py.*|{QUIT}", "E"), *ask, (NEW, "new1"), (REPEAT, "new1"))
-    assert re.search(f"All is as it was: .*({reason})", shown)
+    assert re.search(f"All unchanged: .*({reason})", shown)
     assert contents(board.flash) == {"webrepl_cfg.py": before}
 
 
@@ -397,7 +397,7 @@ def test_broken_config(board: Board) -> None:
     """A webrepl_cfg.py that does not run is left alone, and named."""
     (board.flash / "webrepl_cfg.py").write_text("PASS = 'old1\n")
     shown = wizard(board, (QUIT, "E"))
-    assert re.search(r"webrepl_cfg\.py\s+All is as it was: invalid syntax", shown)
+    assert re.search(r"webrepl_cfg\.py\s+All unchanged: invalid syntax", shown)
     assert contents(board.flash) == {"webrepl_cfg.py": "PASS = 'old1\n"}
 
 
@@ -412,7 +412,7 @@ def test_interrupt_changes_nothing(board: Board, n: int, key: str) -> None:
     (board.flash / "webrepl_cfg.py").write_text(CONFIG)
     before = contents(board.flash)
     shown = wizard(board, *QUESTIONS[:n], (QUESTIONS[n][0], key))
-    assert shown.splitlines()[-1] == "All is as it was: "
+    assert shown.splitlines()[-1] == "All unchanged: "
     assert "Traceback" not in shown
     assert contents(board.flash) == before
 
@@ -476,8 +476,8 @@ def format(fs, files):
     umount()
     return disk.data
 def change(action):
-    _, enabled, disabled = w._plan(w._read(w.RC))
-    w._save(w.RC, enabled if action == 'E' else disabled)
+    _, enabled, disabled = w._plan(w._read('boot.py'))
+    w._save('boot.py', enabled if action == 'E' else disabled)
 def cut(fs, old, action):
     files = {'other': b'other'}
     if old is not None:
@@ -545,7 +545,7 @@ def test_fat_too_long(board: Board) -> None:
     board.run(f"disk = Disk(format(os.VfsFat, {{'boot.py': {old!r}}}))\nmount(disk, os.VfsFat)")
     try:
         shown = wizard(board, (QUIT, "D"), (REBOOT, "y"))
-        assert shown.splitlines()[-1] == "boot.py is as it was: change by hand"
+        assert shown.splitlines()[-1] == "boot.py unchanged: edit by hand"
         assert ast.literal_eval(board.run("print({n: read(n) for n in os.listdir()})")) == {"boot.py": old}
     finally:
         board.run("umount()")
@@ -570,9 +570,9 @@ def test_full_flash(board: Board, fs: str) -> None:
     )
     try:
         shown = wizard(board, (QUIT, "E"), (CHANGE, "n"), (REBOOT, "y"))
-        assert shown.splitlines()[-1] == "boot.py is as it was: no space left"
+        assert shown.splitlines()[-1] == "boot.py unchanged: no space"
         shown = wizard(board, (QUIT, "E"), (CHANGE, "y"), (NEW, "new1"), (REPEAT, "new1"), (REBOOT, "y"))
-        assert shown.splitlines()[-1] == "All is as it was: no space left"
+        assert shown.splitlines()[-1] == "All unchanged: no space"
         assert ast.literal_eval(board.run("print({n: read(n) for n in os.listdir() if n[:4] != 'full'})")) == files
         board.run("os.remove('full0')")
         wizard(board, (QUIT, "E"), (CHANGE, "n"), (REBOOT, "n"))
