@@ -129,6 +129,10 @@ def _set_password() -> list:
                 break
         else:
             _add(lines, new)
+    if "BASE" not in names and exists("webrepl_content.js.gz"):
+        names["BASE"] = "/"
+        _add(lines, b'BASE = "/"')
+        print(lines[-1])
     # It must run, and nothing else be another.
     check: dict = {}
     exec(b"".join(lines), check)

@@ -401,6 +401,38 @@ def test_broken_config(board: Board) -> None:
     assert contents(board.flash) == {"webrepl_cfg.py": "PASS = 'old1\n"}
 
 
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (CONFIG, CONFIG + 'BASE = "/"\n'),
+        (CONFIG + 'BASE = "http://x/"\n', None),
+        (CONFIG + "if 1:\n    BASE = None\n", None),
+    ],
+)
+def test_page_on_the_flash(board: Board, there: bool, before: str, after: str | None) -> None:
+    """BASE is set, without a question, if the page is there and nothing else has been chosen."""
+    (board.flash / "boot.py").write_text(START)
+    (board.flash / "webrepl_cfg.py").write_text(before)
+    if there:
+        (board.flash / "webrepl_content.js.gz").write_bytes(b"")
+    changes = there and after is not None
+    wizard(board, (QUIT, "E"), (CHANGE, "n"), *([(REBOOT, "n")] if changes else []))
+    said = bytes(board.log).rpartition(b"import webrepl_setup")[2]
+    assert (rb"""b'BASE = "/"\n'""" in said) == changes
+    assert (board.flash / "webrepl_cfg.py").read_text() == (after if changes else before)
+
+
+def test_page_and_password(board: Board) -> None:
+    """Both are written, to a new file too; disabling writes neither."""
+    (board.flash / "webrepl_content.js.gz").write_bytes(b"")
+    wizard(board, (QUIT, "E"), (NEW, PASSWORD), (REPEAT, PASSWORD), (REBOOT, "n"))
+    assert (board.flash / "webrepl_cfg.py").read_text() == CONFIG + 'BASE = "/"\n'
+    (board.flash / "webrepl_cfg.py").write_text(CONFIG)
+    wizard(board, (QUIT, "D"), (REBOOT, "n"))
+    assert (board.flash / "webrepl_cfg.py").read_text() == CONFIG
+
+
 QUESTIONS = [(QUIT, "E"), (CHANGE, "y"), (NEW, "new1"), (REPEAT, "new1"), (REBOOT, "y")]
 
 
