@@ -61,7 +61,7 @@ _GUESSES = const(3)
 _GUESS_PERIOD = const(2000)
 _REMEMBERED = const(4)
 # How long a reading may go on, in ms: a program that runs meanwhile pauses for it.
-_READ_TIME = const(40)
+_READ_TIME = const(20)
 # For the rest of what C would lose the beginning of, in ms.
 _REST_TIMEOUT = const(2000)
 # How long what is printed may wait for more, and how often to look for what has got lost, in ms.
@@ -477,7 +477,7 @@ def _refusal(ip):
         wait = period - time.ticks_diff(now, last)
         # Ticks come round again after days.
         if count >= _GUESSES and 0 < wait <= period and ip not in _known:
-            return "Wait %d s" % (wait // 1000 + 1)
+            return "Wait %d s" % ((wait + 999) // 1000)
     # It may have gone, and its socket's turn is still to come.
     _on_input(None)
     terminal = _terminal
