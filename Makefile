@@ -21,6 +21,7 @@ SOURCES_LWIP = $(FROZEN) $(wildcard _webrepl_shim/lwip/*.* _webrepl_shim/lwip/*/
 VENV = build/venv
 BIN = $(VENV)/bin
 CLIENTS = build/venv-clients
+PAGE = page/dist/webrepl_content.js.gz
 STUBS = build/stubs/esp32/.done build/stubs/esp8266/.done
 
 # Start the virtual board, with this terminal as its serial console; BOARD=lwip starts the emulated one.
@@ -44,8 +45,17 @@ test: $(FIRMWARE) $(FIRMWARE32) $(FIRMWARE_WITHOUT) $(FIRMWARE_STM32) $(FIRMWARE
 	$(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED) $(VENV)/.done $(CLIENTS)/.done build/stubs/esp32/.done
 	$(BIN)/python -m pytest $(ARGS)
 
+# Build the client page, which is in the repository too, so that nobody else needs Node.js.
+page: page/node_modules/.done
+	node page/build.js "$(PAGE)"
+
+# Take the README's pictures of it.
+pictures: $(FIRMWARE) $(VENV)/.done
+	$(BIN)/python -m pytest tests/test_page.py -k test_pictures
+	cp build/session.png build/session-phone.png tests
+
 # Style, and names that no board has.
-lint: $(VENV)/.done $(STUBS)
+lint: $(VENV)/.done $(STUBS) page/node_modules/.done
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy tests
@@ -54,6 +64,7 @@ lint: $(VENV)/.done $(STUBS)
 			--custom-typeshed-dir build/stubs/$$port webrepl.py webrepl_setup.py \
 			_webrepl_shim/_webrepl.py || exit 1; \
 	done
+	cd page && node_modules/.bin/biome check --error-on-warnings
 
 # How fast it is: make bench [PEER=path/to/another/webrepl.py] [REPEAT=n]. Writes build/bench.json.
 bench: $(FIRMWARE) $(VENV)/.done
@@ -68,7 +79,7 @@ size: $(FIRMWARE) $(FIRMWARE32) $(VENV)/.done
 	@$(BIN)/python tests/size.py $(if $(PEER),--peer "$(PEER)")
 
 clean:
-	rm -rf build
+	rm -rf build page/node_modules
 
 $(FIRMWARE): $(SOURCES)
 	@echo "Building the virtual board ..."
@@ -130,6 +141,11 @@ build/stubs/%/.done: tests/requirements-stubs.txt $(VENV)/.done
 		$(BIN)/pip install -q --disable-pip-version-check --upgrade --target $(@D) -r /dev/stdin
 	@touch $@
 
+page/node_modules/.done: page/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || sh _webrepl_shim/install.sh nodejs npm
+	cd page && npm ci --silent --ignore-scripts
+	@touch $@
+
 FORCE:
 .PHONY: run firmware firmware-without-webrepl firmware-lwip firmware-lwip-esp8266 firmware-lwip-patched \
-	test lint bench bench-plot size clean FORCE
+	test page pictures lint bench bench-plot size clean FORCE

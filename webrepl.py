@@ -86,8 +86,14 @@ _GUID = const(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
 _RESPONSE = const("HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: text/html;charset=utf-8\r\n\r\n")
 _PAGE = const(
     "<!DOCTYPE html><title>WebREPL</title><link rel=icon href=data:,>"
-    '<base href="%s"><script src=webrepl_content.js></script>'
+    '<base href="%s"><script src=webrepl_content.js onerror="document.write('
+    "`No ${src}. Put webrepl_content.js.gz on the board, and BASE='/' in webrepl_cfg.py.`)\"></script>"
 )
+# The page's script on the flash, if BASE is "/". It is sent in slices, of which each, with the head of its answer, fits
+# an ESP8266's send buffer of 1072 bytes; at this place in it is one that is JavaScript, and asks for what follows.
+_SCRIPT = const(b"/webrepl_content.js")
+_SLICE = const(990)
+_LOADER = const(10)
 _FROM = const("WebREPL connection from")
 
 # The socket option of a function to call when the socket is readable, which socket has no name for.
@@ -105,8 +111,8 @@ def _request(cl, count):
     """Parse the HTTP request that the stream cl brings, as it comes, and answer it if it is a WebSocket's.
 
     Where more must come, waits for _REQUEST_PERIOD, count times in all, and from then on yields None. Yields in the end
-    what the request was: True for a WebSocket's, False for one of the page, else the status to answer with, or "" for
-    what is no HTTP. Reads nothing beyond the request.
+    what the request was: True for a WebSocket's, False for one of the page, bytes for one of its script, else the
+    status to answer with, or "" for what is no HTTP. Reads nothing beyond the request.
     """
     cl.settimeout(0)
     size = 0
@@ -151,7 +157,7 @@ def _request(cl, count):
             if name == b"sec-websocket-version":
                 old = value.strip() != b"13"
         elif missing or not key or request[0] != b"GET":
-            yield False if b"/" in request[1:2] else "404 Not Found"
+            yield False if b"/" in request[1:2] else request[2] if _SCRIPT in request[1:2] else "404 Not Found"
         elif old:
             # RFC 6455 §4.4: the version to try instead.
             yield "426 Upgrade Required\r\nSec-WebSocket-Version: 13"
@@ -178,6 +184,17 @@ def send_html(cl) -> None:
         cl.write(_RESPONSE % "200 OK" + _PAGE % static_host)
     finally:
         cl.close()
+
+
+def _send_slice(cl, offset):
+    """Send the script's bytes from the offset on, or the loader if it is no number, as far as cl takes them at once."""
+    with open("webrepl_content.js.gz", "rb") as f:
+        cl.write(_RESPONSE % "200 OK")
+        more = offset.isdigit() and socket.__name__ != "lwip"
+        f.seek(int(offset) if offset.isdigit() else _LOADER)
+        # lwip_tcp_send() in extmod/modlwip.c waits if there is no memory: there, one slice. Others take what fits.
+        while cl.write(f.read(_SLICE)) == _SLICE and more:
+            pass
 
 
 def _terminal_type():
@@ -516,6 +533,8 @@ def _advance(request):
     try:
         if outcome is False:
             send_html(cl)
+        elif isinstance(outcome, bytes):
+            _send_slice(cl, outcome)
         elif outcome is not True:
             if outcome:
                 cl.write(_RESPONSE % outcome)

@@ -2,7 +2,7 @@
 # run.sh BOARD FLASH PORT [PASSWORD]: start the board, a program, on the flash folder, which is made if it is not there.
 set -eu
 cd "$(dirname "$0")/.."
-board=$PWD/$1 flash=$2 port=$3 password=$4
+page=$PWD/page/dist/webrepl_content.js.gz board=$PWD/$1 flash=$2 port=$3 password=$4
 host=${BOARD_HOST:-127.0.0.1}
 
 if [ -n "$password" ] && [ "$(printf %s "$password" | wc -c)" -gt 9 ]; then
@@ -16,8 +16,9 @@ cd "$flash"
 sed -i "s/^webrepl\.start(port=[0-9]*)$/webrepl.start(port=$port)/" boot.py
 if [ -n "$password" ] || [ ! -e webrepl_cfg.py ]; then
     [ -n "$password" ] || password=$(tr -dc a-z0-9 </dev/urandom | head -c 8)
-    python3 -c 'import sys; print("PASS =", repr(sys.argv[1]))' "$password" >webrepl_cfg.py
+    python3 -c 'import sys; print("PASS = %r\nBASE = \"/\"" % sys.argv[1])' "$password" >webrepl_cfg.py
 fi
+cp "$page" .
 password=$(python3 -c 'exec(open("webrepl_cfg.py").read()); print(PASS)')
 
 echo "A virtual board, its flash in $PWD"

@@ -27,7 +27,7 @@ MODULES = ("webrepl.py", "webrepl_setup.py")
 SHIM = ROOT / "_webrepl_shim"
 
 # The budgets, in bytes.
-MPY_MAX = 4000
+MPY_MAX = 5200
 IMPORT_MAX = 512
 PEER_HEAP_PERCENT = 10
 # By how much the heap for 7 KB more of a request may be more: nothing is kept, but memory lies in pieces.
