@@ -274,6 +274,7 @@ class EmulatedBoard(Board):
         return {"BOARD_QEMU": self._options, "BOARD_PORT": f"{self.port} {self.other_port}"}
 
     def stop(self) -> None:
+        """Turn the board off."""
         super().stop()
         self._folder.cleanup()
 
@@ -314,8 +315,8 @@ class EmulatedBoard(Board):
         self.run(f"import os; os.remove({name!r})")
 
 
-def boot(flash: Path, kind: Kind, **options: Any) -> Board:
-    """Boot a board of this kind."""
+def boot(flash: Path, kind: Kind, **options: Any) -> Board:  # noqa: ANN401
+    """Boot a board of this kind; the options are those of its class."""
     return (EmulatedBoard if kind.emulated else Board)(flash, kind, **options)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import time
 from collections.abc import Callable
+
 import pytest
 import websocket
 from board import PASSWORD, Board
@@ -227,7 +227,8 @@ def test_foreground_ends_with_ctrl_c(idle: Board) -> None:
 
 
 def test_stop(board: Board) -> None:
-    before = board.run("import webrepl; webrepl.stop()") or board.resources()
+    board.run("import webrepl; webrepl.stop()")
+    before = board.resources()
     board.run(f"webrepl.start({board.port})")
     with Client(board.port) as c:
         board.run("webrepl.stop(); print(webrepl.listen_s, webrepl.client_s)")
