@@ -7,8 +7,6 @@ Where the C module is unsafe this one is not, and nothing else differs:
   session goes on. The C module ends the session, lets the client wait for ever, or says that all is well.
 - A request with a wrong signature, or with a name that has no NUL, is refused with a status.
 - The time it takes to compare the password does not depend on where an attempt differs from it.
-- After the second wrong password in a row no attempt is looked at for 1 s, after the third for 2 s, then 4 s and so on
-  up to 30 s: the client is told how long to wait, and closed. The right password ends this.
 - A transfer that the client abandons closes its file at once, not when the garbage collector finds it.
 - A file that is put arrives as it was sent, however it is cut. The C module loses a byte that comes alone, takes keys
   that follow such a byte for content, and what a ping brings for content or for a request.
@@ -19,7 +17,6 @@ import io
 import os
 import struct
 import sys
-import time
 
 import websocket
 from micropython import const
@@ -49,14 +46,17 @@ _EINVAL = const(22)
 _ENOSPC = const(28)
 _S_IFDIR = const(0x4000)
 
-# The longest password and a NUL, which is where a longer attempt differs; and the longest wait, in ms.
+# The longest password and a NUL, which is where a longer attempt differs.
 _PASSWORD = const(10)
-_MAX_WAIT = const(30000)
 
-# Filled up with NULs; how many attempts in a row were wrong, as far as it matters, and when the last of them was.
+# Filled up with NULs.
 _password = bytearray(_PASSWORD)
-_failures = 0
-_failed = 0
+
+
+def _address(o):
+    """Return where an object is: id() is that, but negative for 0x40000000 to 0x7fffffff on 32 bits."""
+    address = id(o)
+    return address if address >= 0 else address & 0x7FFFFFFF
 
 
 def _find_rest():
@@ -73,7 +73,7 @@ def _find_rest():
         # The beginning of a frame of 0x302 bytes.
         ws = websocket.websocket(io.BytesIO(b"\x82\x7e\x03\x02."))
         ws.read(1)
-        if uctypes.struct(id(ws), layout).rest == 0x301:
+        if uctypes.struct(_address(ws), layout).rest == 0x301:
             return layout
     except (ImportError, AttributeError, TypeError, ValueError, OSError):
         pass
@@ -95,24 +95,12 @@ def password(password):
         _password[i] = 0 if end else data[i]
 
 
-def _refuse(attempt):
-    """Return what to tell a client that makes this attempt, or None if it is the password."""
-    global _failures, _failed
-    now = time.ticks_ms()
-    if _failures > 1:
-        wait = min(250 << _failures, _MAX_WAIT)
-        left = wait - time.ticks_diff(now, _failed)
-        # After days ticks_diff() may say anything.
-        if 0 < left <= wait:
-            return "\r\nAccess denied, wait %d s\r\n" % ((left + 999) // 1000)
+def _is_password(attempt):
+    """Return whether a client's attempt is the password."""
     different = 0
     for i in range(_PASSWORD):
         different |= attempt[i] ^ _password[i]
-    if different:
-        _failures = min(_failures + 1, 7)
-        _failed = now  # type: ignore[assignment]
-        return "\r\nAccess denied\r\n"
-    _failures = 0
+    return not different
 
 
 def _status(e):
@@ -148,7 +136,7 @@ class _webrepl(io.IOBase):  # noqa: N801
         if _layout and type(stream) is websocket.websocket:
             import uctypes
 
-            self._frame = uctypes.struct(id(stream), _layout)
+            self._frame = uctypes.struct(_address(stream), _layout)
         self._buf = bytearray(_BLOCK)
         self._chunk = memoryview(self._buf)[2 : 2 + _CHUNK]
         self._n = 0
@@ -282,10 +270,10 @@ class _webrepl(io.IOBase):  # noqa: N801
                 # What follows a NUL does not count.
                 self._have = self._have + 1 if key else _PASSWORD
             return False
-        refusal = _refuse(self._request)
-        self._print(refusal or "\r\nWebREPL connected\r\n>>> ")
-        if refusal:
+        if not _is_password(self._request):
+            self._print("\r\nAccess denied\r\n")
             return True
+        self._print("\r\nWebREPL connected\r\n>>> ")
         self._logged_in = True
         self._write = self._write_text
         self._expect_request()

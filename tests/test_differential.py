@@ -86,7 +86,7 @@ class Peer:
         # A line may have been begun.
         self.board.type("\x03")
         self.board.wait(">>> $")
-        self.board.run("import gc; gc.collect()" + "; import twin; twin._failures = 0" * self.twin)
+        self.board.run("import gc; gc.collect()")
 
     def files(self) -> dict[str, bytes]:
         """Return all files of the flash but those the board needs."""
