@@ -45,6 +45,10 @@ _wrong: dict = {}
 _poll_listen = False
 _accepting = False
 
+# On ESP32, as on the unix port, TCP_NODELAY has POSIX' number; what comes is looked at by ticks there, and at once on
+# lwIP ports.
+_by_ticks = getattr(socket, "TCP_NODELAY", 0) == 1
+
 # What is kept of a line of a request, and what is read of all of it, in bytes: a browser may bring 4 KB of cookies.
 _LINE = const(128)
 _REQUEST = const(8191)
@@ -228,6 +232,7 @@ def _terminal_type():
                         # The program reads nothing: what follows is lost, up to the Ctrl-C that may be in it.
                 self.busy = True
                 self.end = None
+                self.torn = False
                 try:
                     n = self.webrepl.readinto(buf)
                     if n:
@@ -271,16 +276,17 @@ def _terminal_type():
 
         def take(self, buf):
             """Take a segment of text, to be sent now or with what follows; return how much it was."""
-            text = self.half + memoryview(buf)[:_SEGMENT]
-            taken = len(text) - len(self.half)
+            size = len(buf)
             if self.busy:
                 # It waits, or only the other console has it.
-                if len(text) <= _SEGMENT:
-                    self.half = text
-                return taken
+                if size + len(self.half) <= _SEGMENT:
+                    self.half += buf
+                return size
             self.busy = True
             try:
-                if text:
+                if self.half or size > _SEGMENT or (size and buf[-1] > 127):
+                    text = self.half + memoryview(buf)[:_SEGMENT]
+                    size = len(text) - len(self.half)
                     # RFC 3629 §3: the first byte of a character says how many 10xxxxxx follow. A frame that has only
                     # some of them would end the connection: RFC 6455 §8.1.
                     end = len(text) - 1
@@ -290,15 +296,17 @@ def _terminal_type():
                     if len(text) - end > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
                         end = len(text)
                     self.half = text[end:]
+                    buf = text[:end]
+                if buf:
                     if not self.out:
                         _wake(_SEND_PERIOD)
-                    self.webrepl.write(text[:end])
+                    self.webrepl.write(buf)
                 # After a soft reset there is no turn any more.
-                if not (buf and _timer) or len(self.out) > _SEGMENT or text.startswith(b"MPY: "):
+                if not (size and _timer) or len(self.out) > _SEGMENT or (size > 15 and buf[0] == 77):
                     self.send()
             finally:
                 self.busy = False
-            return taken
+            return size
 
         def send(self):
             """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
@@ -328,25 +336,30 @@ def _terminal_type():
                 left = 0
                 if self.end is not None:
                     left = time.ticks_diff(self.end, time.ticks_ms())
-                    if self.torn:
-                        left += _REST_TIMEOUT
-                    elif left < 0:
+                    if left < 0 and not self.torn:
                         # A program has waited for long enough.
                         _wake(_SEND_PERIOD)
                         return None
                 n = client_s.readinto(buf)
-                if n is None:
-                    self.send()
-                    if left > 0:
-                        time.sleep_ms(1)
-                        continue
+                if n is not None:
+                    break
+                self.send()
+                if self.torn:
+                    left += _REST_TIMEOUT
+                elif not _by_ticks:
+                    left = 0
+                if left <= 0:
+                    return None
+                if _by_ticks:
+                    time.sleep_us(200)
                 else:
-                    self.asked = None
-                    # C takes one byte, then what it belongs to.
-                    self.torn = self.logged_in and len(buf) == 1
-                    if self.torn and self.end is None:
-                        self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
-                return n
+                    time.sleep_ms(1)
+            self.asked = None
+            # C takes one byte, then what it belongs to: of a file, or of a request.
+            self.torn = self.logged_in and len(buf) == 1
+            if len(buf) > 8:
+                self.begin()
+            return n
 
         def keep(self, buf):
             """Keep a piece of a frame, to be sent with the other."""
@@ -357,7 +370,14 @@ def _terminal_type():
                 self.logged_in = b"connected" in buf
                 if self.logged_in or b"denied" in buf:
                     _note(self.ip, self.logged_in)
+            elif buf[0] == 0x82:
+                self.begin()
             return len(buf)
+
+        def begin(self):
+            """Remember when a program has begun to wait for a transfer."""
+            if self.end is None:
+                self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
 
     return Terminal
 
@@ -452,10 +472,10 @@ def _attach(cl, ip):
     os.dupterm(terminal)
     try:
         cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_input)
-        # Or else a prompt that follows other text waits for the client's ACK of that. On lwIP ports, where it is
-        # another number, each write would be a segment, and a connection that was reset would be a fault.
-        if socket.TCP_NODELAY == 1:
-            cl.setsockopt(_IPPROTO_TCP, 1, 1)
+        # Or else a prompt that follows other text waits for the client's ACK of that. On lwIP ports each write would
+        # be a segment, and a connection that was reset would be a fault.
+        if _by_ticks:
+            cl.setsockopt(_IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except Exception:
         # The REPL reads by itself, or Nagle's algorithm stays.
         pass
