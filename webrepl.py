@@ -300,7 +300,13 @@ def _terminal_type():
                 if buf:
                     if not self.out:
                         _wake(_SEND_PERIOD)
-                    self.webrepl.write(buf)
+                    if self.logged_in and len(buf) < 126:
+                        # As C would, but in one step: RFC 6455 §5.2.
+                        self.out.append(0x81)
+                        self.out.append(len(buf))
+                        self.out.extend(buf)
+                    else:
+                        self.webrepl.write(buf)
                 # After a soft reset there is no turn any more.
                 if not (size and _timer) or len(self.out) > _SEGMENT or (size > 15 and buf[0] == 77):
                     self.send()
@@ -395,7 +401,6 @@ def _on_timer(_):
             _wake(_LOOK_PERIOD)
         if _terminal:
             _terminal.write(b"")
-            _on_input(None)
         for request in _requests:
             _advance(request)
         if _poll_listen:
@@ -403,7 +408,8 @@ def _on_timer(_):
     except KeyboardInterrupt:
         if _terminal:
             _terminal.interrupted = True
-            _on_input(None)
+    # Last, and with no branch behind it: this may be where Ctrl-C is read.
+    _on_input(None)
 
 
 def _on_input(_):
@@ -625,6 +631,8 @@ def setup_conn(port: int, accept_handler):
     Returns the socket, which is listen_s too. Raises OSError if the port is in use.
     """
     global listen_s, _poll_listen, _timer
+    import _webrepl
+
     s = socket.socket()
     try:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -635,6 +643,9 @@ def setup_conn(port: int, accept_handler):
             # A connection may be gone before the handler has its turn.
             s.settimeout(0 if _poll_listen else 1)
             try:
+                if sys.platform == "esp32" and hasattr(_webrepl, "__file__"):
+                    # Built without the C module, it has no callbacks, and does not say so.
+                    raise OSError
                 s.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_connection if _poll_listen else accept_handler)
             except Exception:
                 print("Use start_foreground()")
