@@ -68,15 +68,15 @@ lint: $(VENV)/.done $(STUBS) page/node_modules/.done
 
 # How fast it is: make bench [PEER=path/to/another/webrepl.py] [REPEAT=n]. Writes build/bench.json.
 bench: $(FIRMWARE) $(VENV)/.done
-	@$(BIN)/python tests/bench.py $(if $(PEER),--peer "$(PEER)") $(if $(REPEAT),--repeat $(REPEAT))
+	@PYTHONPATH=tests $(BIN)/python tests/bench/bench.py $(if $(PEER),--peer "$(PEER)") $(if $(REPEAT),--repeat $(REPEAT))
 
-# Draw tests/bench.svg from build/bench.json.
+# Draw tests/bench/bench.svg from build/bench.json.
 bench-plot: build/venv-plot/.done
-	@build/venv-plot/bin/python tests/bench_plot.py
+	@build/venv-plot/bin/python tests/bench/bench_plot.py
 
 # What it takes of flash and heap: make size [PEER=path/to/another/webrepl.py].
 size: $(FIRMWARE) $(FIRMWARE32) $(VENV)/.done
-	@$(BIN)/python tests/size.py $(if $(PEER),--peer "$(PEER)")
+	@PYTHONPATH=tests $(BIN)/python tests/bench/size.py $(if $(PEER),--peer "$(PEER)")
 
 clean:
 	rm -rf build page/node_modules

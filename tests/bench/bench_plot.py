@@ -1,4 +1,4 @@
-"""Draw tests/bench.svg from build/bench.json: see `make bench-plot`."""
+"""Draw tests/bench/bench.svg from build/bench.json: see `make bench-plot`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-TESTS = Path(__file__).parent
-RESULT = TESTS.parent / "build" / "bench.json"
-PICTURE = TESTS / "bench.svg"
+ROOT = Path(__file__).resolve().parent.parent.parent
+RESULT = ROOT / "build" / "bench.json"
+PICTURE = Path(__file__).resolve().with_name("bench.svg")
 
 # Readable on white and on near black: the background is the page's.
 INK = "#7d8590"
@@ -83,7 +83,7 @@ def main() -> None:
     mpl.rcParams["svg.hashsalt"] = "bench"
     figure = draw(json.loads(RESULT.read_text())["rows"])
     figure.savefig(PICTURE, metadata={"Title": "WebREPL with and without TCP_NODELAY", "Date": None})
-    print("Drew", PICTURE.relative_to(TESTS.parent))
+    print("Drew", PICTURE.relative_to(ROOT))
 
 
 if __name__ == "__main__":
