@@ -67,7 +67,7 @@ lint: $(VENV)/.done $(STUBS) page/node_modules/.done
 	cd page && node_modules/.bin/biome check --error-on-warnings
 
 # How fast it is: make bench [PEER=path/to/another/webrepl.py] [REPEAT=n]. Writes build/bench.json.
-bench: $(FIRMWARE) $(VENV)/.done
+bench: $(FIRMWARE) $(FIRMWARE_LWIP) $(VENV)/.done
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench.py $(if $(PEER),--peer "$(PEER)") $(if $(REPEAT),--repeat $(REPEAT))
 
 # Draw tests/bench/bench.svg from build/bench.json.

@@ -1,28 +1,29 @@
-"""Measure how fast the virtual board's WebREPL is, beside the barest server that moves the same bytes.
+"""Measure how fast WebREPL is: on a virtual board beside the barest server that moves the same bytes, and on chips.
 
-Prints a table and writes build/bench.json: see `make bench`. Times are measured at a client that does as little as it
+Prints tables and writes build/bench.json: see `make bench`. Times are measured at a client that does as little as it
 can, on the loopback interface. The servers take turns, each on a board booted for the turn, so that what else the
 machine does is shared out among them.
 
+What the server costs is measured on the unix port with the socket events of the lwIP ports, which come at once, and a
+send buffer that is never full: an ESP32's ticks and a chip's small buffers are waited for, whatever the server does.
 Client and board share a core, where the time is the work that both do. With a core each, as with a board that is a
 thing of its own, most of it is the time that a sleeping core takes to wake up: that stands in rows of its own.
+
+What a chip's network makes of it is in chips.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import datetime
-import itertools
+import hashlib
 import json
 import os
 import platform
 import re
 import shutil
-import socket
 import statistics
-import struct
 import subprocess
 import tempfile
 import time
@@ -30,37 +31,37 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import chips
 from board import FIRMWARE, PASSWORD, ROOT, TIMEOUT, free_port
-from client import GET, PUT
+from link import PROMPT, Link
+from report import Progress, Sample, digits, spread
 
 BOARD_CODE = Path(__file__).with_name("bench_board.py")
 TWIN_CODE = ROOT / "_webrepl_shim" / "_webrepl.py"
 RESULT = ROOT / "build" / "bench.json"
+# Events at once, and more room than anything here sends: see above.
+ENVIRONMENT = {"BOARD_EVENTS": "edge", "BOARD_SNDBUF": str(1 << 24)}
 
 # The client's is the first.
 CORES = sorted(os.sched_getaffinity(0))
 
-TEXT, BINARY = 1, 2
-PROMPT = b">>> "
 ECHO = "echo of a key"
 GET_1M = "GET of 1 MiB"
 KIB = 1024
 MIB = 1024 * KIB
 KEYS = 200
 LINES = 300
-# Without TCP_NODELAY each turn takes so long that fewer of them must do.
-SLOW_KEYS = 20
+# Where each turn waits for something, fewer of them must do: keys, what is read of a file, and sessions.
+SLOW_TURN_MS = 0.5
+SLOW_KEYS = 10
 SLOW_GET = 8 * KIB
+SLOW_SESSION_MS = 10
+CHIP_REPEAT = 3
 GET_SIZES = (64 * KIB, 256 * KIB, MIB, 4 * MIB)
 SESSIONS = (1, 100, 1000)
 # Of so many sessions up to the one in question the median is taken.
 SESSIONS_AROUND = 10
 PAUSE_MS = 600
-
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: board\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +74,6 @@ class Server:
     file: Path | None = None
     # Payload goes in WebSocket frames.
     framed: bool = True
-    # Each turn waits for a delayed ACK.
-    slow: bool = False
     # It has only the rows of echo and GET.
     turns_only: bool = False
 
@@ -86,10 +85,10 @@ WEBREPL = Server("webrepl", "import webrepl; " + START)
 TWIN = Server("webrepl, twin", "import sys; sys.modules['_webrepl'] = __import__('twin'); import webrepl; " + START)
 # What the firmware's C modules cost, which no Python between them and the socket can save.
 DIRECT = Server("_webrepl alone", f"bench_board.start_directly(%d, {PASSWORD!r})", turns_only=True)
-NAGLE = Server("no TCP_NODELAY", "bench_board.without_nodelay(); import webrepl; " + START, slow=True)
+NAGLE = Server("no TCP_NODELAY", "bench_board.without_nodelay(); import webrepl; " + START)
 
 
-class Board:
+class QuietBoard:
     """A virtual board whose console goes to a file: nothing in this process has to read along."""
 
     def __init__(self, server: Server) -> None:
@@ -108,7 +107,12 @@ class Board:
         )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [FIRMWARE, "-m", "board"], cwd=self.flash, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [FIRMWARE, "-m", "board"],
+                cwd=self.flash,
+                env={**os.environ, **ENVIRONMENT},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self.place(apart=False)
         end = time.monotonic() + TIMEOUT
@@ -116,6 +120,10 @@ class Board:
             if time.monotonic() > end:
                 raise TimeoutError(f"The board does not listen; its console:\n{self.console}")
             time.sleep(0.01)
+
+    def connect(self) -> Link:
+        """Return a client that is logged in."""
+        return Link(self.port, framed=self.framed)
 
     def place(self, *, apart: bool) -> None:
         """Have the board run on the client's core, or on one of its own."""
@@ -130,7 +138,7 @@ class Board:
         """All that the serial console has shown."""
         return self._log.read_text(errors="replace")
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> QuietBoard:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,203 +147,99 @@ class Board:
         self._folder.cleanup()
 
 
-class Link:
-    """A client's connection, logged in: frames, if there are any, are read as bytes of known number."""
-
-    def __init__(self, board: Board) -> None:
-        self._framed = board.framed
-        self._sock = socket.create_connection(("127.0.0.1", board.port), TIMEOUT)
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # With a timeout of its own, Python would poll() before each call.
-        self._sock.settimeout(None)
-        timeout = struct.pack("ll", int(TIMEOUT), 0)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
-        self._sock.sendall(REQUEST)
-        self.until(b"Password: ")
-        self.send(self.pack(PASSWORD.encode() + b"\r"))
-        self.until(PROMPT)
-
-    def __enter__(self) -> Link:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._sock, contextlib.suppress(OSError):
-            # Let the server end the session before the next begins.
-            self._sock.shutdown(socket.SHUT_WR)
-            while self._sock.recv(65536):
-                pass
-
-    def pack(self, payload: bytes, opcode: int = TEXT) -> bytes:
-        """Return the payload as it is sent: RFC 6455 §5.2, masked with zeros."""
-        if not self._framed:
-            return payload
-        size = len(payload)
-        head = (
-            struct.pack("!BB", 0x80 | opcode, 0x80 | size)
-            if size < 126
-            else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
-        )
-        return head + bytes(4) + payload
-
-    def send(self, data: bytes) -> None:
-        """Send what pack() made."""
-        self._sock.sendall(data)
-
-    def take(self, size: int) -> bytes:
-        """Receive a frame of this many bytes of payload."""
-        header = (4 if size > 125 else 2) if self._framed else 0
-        data = self._sock.recv(header + size, socket.MSG_WAITALL)
-        if len(data) != header + size:
-            raise ConnectionError(f"{header + size} bytes expected, {data!r} came")
-        return data[header:]
-
-    def take_all(self, size: int) -> bytes:
-        """Receive this many bytes without waking up for less."""
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-        data = self._sock.recv(size, socket.MSG_WAITALL)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        return data
-
-    def until(self, end: bytes) -> bytes:
-        """Receive until this ends what came."""
-        data = b""
-        while not data.endswith(end):
-            if not (part := self._sock.recv(65536)):
-                raise ConnectionError(f"{end!r} expected, the end came after {data!r}")
-            data += part
-        return data
-
-    def run(self, line: str) -> str:
-        """Run a line at the prompt; return the last thing it printed."""
-        self.send(self.pack(line.encode() + b"\r"))
-        shown = self.until(PROMPT).decode(errors="replace")
-        return str(re.findall(r"[\w.]+", shown[shown.index("\r\n") :])[-1])
-
-    def request(self, operation: int, name: str, size: int = 0) -> None:
-        """Ask for a file operation and wait for the answer."""
-        data = name.encode()
-        self.send(self.pack(struct.pack("<2sBBQLH64s", b"WA", operation, 0, 0, size, len(data), data), BINARY))
-        self.status()
-
-    def status(self) -> None:
-        """Receive an answer."""
-        if (data := self.take(4)) != b"WB\0\0":
-            raise ConnectionError(f"no success: {data!r}")
-
-    def get(self, name: str, size: int) -> tuple[bytes, list[float]]:
-        """Read a file of this size; return it and the times of its turns in s."""
-        data = []
-        ready = self.pack(b"\0", BINARY)
-        self.request(GET, name)
-        stamps = [time.perf_counter()]
-        for left in range(size, -1, -256):
-            self.send(ready)
-            data.append(self.take(2 + min(left, 256)))
-            stamps.append(time.perf_counter())
-        self.status()
-        return b"".join(piece[2:] for piece in data), [b - a for a, b in itertools.pairwise(stamps)]
-
-    def put(self, name: str, data: bytes, chunk: int) -> None:
-        """Write a file."""
-        self.request(PUT, name, len(data))
-        for frame in [self.pack(data[i : i + chunk], BINARY) for i in range(0, len(data), chunk)]:
-            self.send(frame)
-        self.status()
-
-
-def measure_connect(board: Board) -> float:
-    """Return the time from connect() to the prompt in ms."""
+def measure_connect(board: QuietBoard) -> Sample:
+    """Measure the time from connect() to the prompt."""
     start = time.perf_counter()
-    with Link(board):
-        return (time.perf_counter() - start) * 1e3
+    with board.connect() as link:
+        return Sample(
+            (time.perf_counter() - start) * 1e3, "asked twice, for its first event was lost" if link.nudged else ""
+        )
 
 
-def measure_echo(board: Board, keys: int) -> float:
-    """Return the median time from a key to the frame that carries it back, in ms."""
-    times = []
-    with Link(board) as link:
+def measure_echo(board: QuietBoard) -> Sample:
+    """Measure the median time from a key to the frame that carries it back."""
+    times: list[float] = []
+    with board.connect() as link:
         key = link.pack(b"x")
-        for _ in range(keys):
+        while len(times) < KEYS and not (len(times) == SLOW_KEYS and statistics.median(times) > SLOW_TURN_MS):
             start = time.perf_counter()
             link.send(key)
             link.take(1)
-            times.append(time.perf_counter() - start)
+            times.append((time.perf_counter() - start) * 1e3)
         # Ctrl-C, for an empty line again.
         link.send(link.pack(b"\x03"))
-    return statistics.median(times) * 1e3
+    return Sample(statistics.median(times), "" if len(times) == KEYS else f"of {len(times)} keys")
 
 
-def measure_lines(board: Board) -> float:
-    """Return the time from the key that starts the program to the prompt after its last line, in ms."""
-    with Link(board) as link:
+def measure_lines(board: QuietBoard) -> Sample:
+    """Measure the time from the key that starts the program to the prompt after its last line."""
+    with board.connect() as link:
         # The first time tells how many bytes there are.
-        size = 0
+        least = 1
         for _ in range(2):
             if board.framed:
                 link.send(link.pack(b"lines()"))
                 link.until(b")")
             start = time.perf_counter()
             link.send(link.pack(b"\r"))
-            shown = link.take_all(size) if size else link.until(PROMPT)
+            shown = link.until(PROMPT, least)
             duration = (time.perf_counter() - start) * 1e3
-            size = len(shown)
+            # As many frames as there are, they have more payload than headers.
+            least = len(shown) // 2
     if shown.count(b"This is line number") != LINES or not shown.endswith(PROMPT):
         raise ConnectionError(f"{LINES} lines expected, {shown!r} came")
-    return duration
+    return Sample(duration)
 
 
-def measure_put(board: Board, chunk: int) -> float:
-    """Return the time to write a file of 1 MiB, in ms."""
+def measure_put(board: QuietBoard, chunk: int) -> Sample:
+    """Measure the time to write a file of 1 MiB."""
     data = os.urandom(MIB)
-    with Link(board) as link:
+    with board.connect() as link:
         start = time.perf_counter()
         link.put("put", data, chunk)
         duration = (time.perf_counter() - start) * 1e3
     if (board.flash / "put").read_bytes() != data:
         raise ConnectionError("the file was written wrong")
-    return duration
+    return Sample(duration)
 
 
-def measure_get(board: Board, size: int, scaled: int | None = None) -> float:
-    """Return the time to read a file of this size, or, from its turns, of the size to scale to, in ms."""
-    data = os.urandom(size)
-    (board.flash / "get").write_bytes(data)
-    with Link(board) as link:
-        start = time.perf_counter()
-        read, turns = link.get("get", size)
-        duration = time.perf_counter() - start
-    if read != data:
-        raise ConnectionError("the file was read wrong")
-    if scaled:
-        duration += (scaled - size) / 256 * statistics.median(turns)
-    return duration * 1e3
+def measure_get(board: QuietBoard, size: int = MIB) -> Sample:
+    """Measure the time to read a file of this size; of a smaller one, scaled up, if each turn takes long."""
+    for part in (SLOW_GET, size):
+        data = os.urandom(part)
+        (board.flash / "get").write_bytes(data)
+        with board.connect() as link:
+            start = time.perf_counter()
+            read, turns = link.get("get", part)
+            duration = (time.perf_counter() - start) * 1e3
+        if read != data:
+            raise ConnectionError("the file was read wrong")
+        turn = statistics.median(turns) * 1e3
+        if turn > SLOW_TURN_MS and part < size:
+            return Sample(duration + (size - part) / 256 * turn, f"from {part // KIB} KiB")
+    return Sample(duration)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the table: how to measure it, and how if each turn takes long."""
+    """A row of the table, and how to measure it."""
 
     name: str
-    measure: Callable[[Board], float]
-    slowly: Callable[[Board], float] | None = None
+    measure: Callable[[QuietBoard], Sample]
     # Client and board have a core each.
     apart: bool = False
     has_turns: bool = False
 
-    def run(self, server: Server, board: Board) -> float:
+    def run(self, board: QuietBoard) -> Sample:
         """Measure it once."""
         board.place(apart=self.apart)
-        return (self.slowly if self.slowly and server.slow else self.measure)(board)
+        return self.measure(board)
 
 
 def rows() -> list[Row]:
     """Return the rows of the table."""
-    echo = Row(
-        ECHO, lambda board: measure_echo(board, KEYS), lambda board: measure_echo(board, SLOW_KEYS), has_turns=True
-    )
-    get = Row(
-        GET_1M, lambda board: measure_get(board, MIB), lambda board: measure_get(board, SLOW_GET, MIB), has_turns=True
-    )
+    echo = Row(ECHO, measure_echo, has_turns=True)
+    get = Row(GET_1M, measure_get, has_turns=True)
     return [
         echo,
         Row("connect to prompt", measure_connect),
@@ -351,17 +255,9 @@ def rows() -> list[Row]:
     ]
 
 
-def spread(samples: list[float]) -> dict[str, float]:
-    """Return the median and what half of the samples lie between."""
-    if len(samples) == 1:
-        samples = samples * 2
-    low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return {"median": median, "low": low, "high": high}
-
-
-def compare(servers: list[Server], repeat: int) -> tuple[dict[str, Any], str]:
+def compare(servers: list[Server], repeat: int, progress: Progress) -> tuple[dict[str, Any], str]:
     """Measure the rows for each server; return them and what the board calls itself."""
-    samples: dict[str, dict[str, list[float]]] = {
+    samples: dict[str, dict[str, list[Sample]]] = {
         row.name: {s.name: [] for s in servers if row.has_turns or not s.turns_only} for row in rows()
     }
     banner = ""
@@ -369,31 +265,39 @@ def compare(servers: list[Server], repeat: int) -> tuple[dict[str, Any], str]:
         # Nobody is always the one after the same.
         turn = i % len(servers)
         for server in servers[turn:] + servers[:turn]:
-            progress(f"{server.name} {i + 1}/{repeat}")
-            with Board(server) as board:
+            progress.step(f"cost: {server.name}")
+            with QuietBoard(server) as board:
                 for row in rows():
                     if server.name in samples[row.name]:
-                        samples[row.name][server.name].append(row.run(server, board))
+                        samples[row.name][server.name].append(row.run(board))
                 found = re.search(r"^MicroPython .*?$", board.console, re.MULTILINE)
                 banner = found[0].strip() if found else banner
     table: dict[str, dict[str, Any]] = {}
-    for name, times in samples.items():
+    for name, by_server in samples.items():
         table[name] = {}
-        for server_name, values in times.items():
+        limits = [sample.ms for sample in by_server[YARDSTICK.name]]
+        for server_name, measured in by_server.items():
+            values = [sample.ms for sample in measured]
             # Of each repetition by itself: what slows the machine down for a while slows both down.
-            ratios = [value / limit for value, limit in zip(values, times[YARDSTICK.name], strict=True)]
-            table[name][server_name] = {"ms": spread(values), "ratio": spread(ratios), "samples": values}
+            ratios = [value / limit for value, limit in zip(values, limits, strict=True)]
+            table[name][server_name] = {
+                "ms": spread(values),
+                "ratio": spread(ratios),
+                "samples": values,
+                "note": "; ".join(sorted({sample.note for sample in measured if sample.note})),
+            }
     return table, banner
 
 
-def sessions(server: Server) -> list[dict[str, float]]:
+def sessions(server: Server, progress: Progress) -> list[dict[str, float]]:
     """Return what connecting takes in ms, and the heap in use in bytes, at the first and at later sessions."""
+    progress.step(f"growth: {server.name}, sessions")
     found = []
-    with Board(server) as board:
+    with QuietBoard(server) as board:
         times: list[float] = []
         for n in range(1, SESSIONS[-1] + 1):
             start = time.perf_counter()
-            with Link(board) as link:
+            with board.connect() as link:
                 times.append((time.perf_counter() - start) * 1e3)
                 if n in SESSIONS:
                     found.append(
@@ -403,19 +307,19 @@ def sessions(server: Server) -> list[dict[str, float]]:
                             "heap": int(link.run("heap()")),
                         }
                     )
-            if n % 100 == 0:
-                progress(f"{server.name}: session {n}")
+            if n in SESSIONS[1:] and statistics.median(times) > SLOW_SESSION_MS:
+                break
     return found
 
 
-def longest_pauses(server: Server, repeat: int) -> dict[str, dict[str, float]]:
+def longest_pauses(server: Server, repeat: int, progress: Progress) -> dict[str, dict[str, float]]:
     """Return the longest time in ms that a program on the board stood still, without and with files moving."""
     piece = os.urandom(64 * KIB)
     samples: dict[str, list[float]] = {"no transfer": [], "GET": [], "PUT": []}
-    for i in range(repeat):
-        progress(f"{server.name}: pauses {i + 1}/{repeat}")
+    for _ in range(repeat):
+        progress.step(f"growth: {server.name}, pauses")
         for what, values in samples.items():
-            with Board(server) as board, Link(board) as link:
+            with QuietBoard(server) as board, board.connect() as link:
                 (board.flash / "piece").write_bytes(piece)
                 command = f"pause({PAUSE_MS})"
                 link.send(link.pack(command.encode()))
@@ -423,9 +327,9 @@ def longest_pauses(server: Server, repeat: int) -> dict[str, dict[str, float]]:
                 link.send(link.pack(b"\r"))
                 link.until(b"\r\n")
                 end = time.monotonic() + PAUSE_MS / 1e3 / 2
-                while what != "no transfer" and time.monotonic() < end:
+                while what != "no transfer" and (left := end - time.monotonic()) > 0:
                     if what == "GET":
-                        link.get("piece", len(piece))
+                        link.get("piece", len(piece), left)
                     else:
                         link.put("piece", piece, 4 * KIB)
                 shown = link.until(PROMPT).decode(errors="replace")
@@ -433,71 +337,78 @@ def longest_pauses(server: Server, repeat: int) -> dict[str, dict[str, float]]:
     return {what: spread(values) for what, values in samples.items()}
 
 
-def growth(server: Server, repeat: int) -> dict[str, Any]:
+def growth(server: Server, repeat: int, progress: Progress) -> dict[str, Any]:
     """Measure how cost grows with sessions and with the size of a file, and what a program on the board feels."""
     sizes: dict[int, list[float]] = {size: [] for size in GET_SIZES}
-    for i in range(repeat):
-        progress(f"{server.name}: GET {i + 1}/{repeat}")
-        with Board(server) as board:
+    notes = dict.fromkeys(GET_SIZES, "")
+    for _ in range(repeat):
+        progress.step(f"growth: {server.name}, GET")
+        with QuietBoard(server) as board:
             for size, values in sizes.items():
-                values.append(measure_get(board, size))
+                sample = measure_get(board, size)
+                values.append(sample.ms)
+                notes[size] = notes[size] or sample.note
     return {
-        "sessions": sessions(server),
-        "GET": {size: spread(values) for size, values in sizes.items()},
-        "longest pause": longest_pauses(server, repeat),
+        "sessions": sessions(server, progress),
+        "GET": {size: {**spread(values), "note": notes[size]} for size, values in sizes.items()},
+        "longest pause": longest_pauses(server, repeat, progress),
     }
 
 
-def machine(banner: str) -> dict[str, Any]:
-    """Describe what was measured on."""
+def machine(banner: str, peer: Path | None) -> dict[str, Any]:
+    """Describe what was measured, and on what."""
     cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    qemu = subprocess.run(["qemu-system-arm", "--version"], check=True, capture_output=True, text=True).stdout
+    files = {WEBREPL.name: ROOT / "webrepl.py", **({"peer": peer} if peer else {})}
     return {
         "cpu": cpu[1] if cpu else platform.machine(),
         "cores": os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release()}",
+        "qemu": qemu.splitlines()[0],
         "firmware": banner,
+        "servers": {name: describe(file) for name, file in files.items()},
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
-def progress(what: str) -> None:
-    """Show what is being measured, on a terminal."""
-    if os.isatty(2):
-        os.write(2, f"\r\x1b[K{what}".encode())
-
-
-def digits(ms: float) -> str:
-    """Return a time with as many digits as there is sense in."""
-    return f"{ms:.4f}" if ms < 1 else f"{ms:.2f}"
+def describe(file: Path) -> str:
+    """Return which version of a server this is, as far as it says so, and the beginning of its SHA-256."""
+    content = file.read_bytes()
+    version = re.search(rb'^__version__ = "(.*)"', content, re.MULTILINE)
+    return f"{version[1].decode() if version else 'no version'}, SHA-256 {hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def show(result: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the tables."""
     m = result["machine"]
-    yield f"{m['cpu']}, {m['cores']} cores, {m['kernel']}; {m['firmware']}; {m['date']}"
-    yield f"Medians of {result['repeat']} repetitions, and what half of them lie between."
+    yield f"{m['cpu']}, {m['cores']} cores, {m['kernel']}, {m['qemu']}; {m['date']}"
+    yield "; ".join(f"{name}: {version}" for name, version in m["servers"].items())
     yield ""
+    yield f"What the server costs, on {m['firmware']}: medians of {result['repeat']} repetitions,"
+    yield "and what half of them lie between."
     yield f"{'':32} {'server':20} {'ms':>10} {'':23} {'x yardstick':>12}"
     for row, servers in result["rows"].items():
         for i, (name, r) in enumerate(servers.items()):
             ms, ratio = r["ms"], r["ratio"]
-            note = f"  from {SLOW_GET // KIB} KiB" if name == NAGLE.name and row.startswith(GET_1M) else ""
             yield (
                 f"{row if i == 0 else '':32} {name:20} {digits(ms['median']):>10} "
                 f"{digits(ms['low']):>10} - {digits(ms['high']):<10} "
-                f"{ratio['median']:12.2f} ({ratio['low']:.2f} - {ratio['high']:.2f}){note}"
-            )
+                f"{ratio['median']:12.2f} ({ratio['low']:.2f} - {ratio['high']:.2f})  {r['note']}"
+            ).rstrip()
     for name, grown in result["growth"].items():
         yield f"\n{name}, as it grows"
         for s in grown["sessions"]:
             yield f"  session {s['session']:5}: connected in {s['ms']:.3f} ms, {s['heap']} bytes of heap in use"
+        if grown["sessions"][-1]["session"] < SESSIONS[-1]:
+            yield f"  no more sessions, for each takes more than {SLOW_SESSION_MS} ms"
         for size, ms in grown["GET"].items():
             rate = int(size) / KIB / ms["median"] * 1e3
-            yield f"  GET of {int(size) // KIB:5} KiB: {ms['median']:9.3f} ms, {rate:.0f} KiB/s"
+            yield f"  GET of {int(size) // KIB:5} KiB: {ms['median']:9.3f} ms, {rate:.0f} KiB/s  {ms['note']}".rstrip()
         for what, ms in grown["longest pause"].items():
             yield (
                 f"  longest pause of a program, {what:12} {ms['median']:9.3f} ms ({ms['low']:.3f} - {ms['high']:.3f})"
             )
+    yield from chips.show(result["chips"], result["chip repeat"])
 
 
 def main() -> None:
@@ -506,21 +417,30 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="another webrepl.py to measure beside this one")
     parser.add_argument("--repeat", type=int, default=7, help="how many times to measure everything")
     args = parser.parse_args()
-    os.sched_setaffinity(0, CORES[:1])
     servers = [YARDSTICK, DIRECT, WEBREPL, TWIN, NAGLE]
     if args.peer:
         servers.insert(3, dataclasses.replace(WEBREPL, name="peer", file=args.peer))
-    table, banner = compare(servers, args.repeat)
     grow = [s for s in servers if s.name in (WEBREPL.name, "peer")]
+    # Their differences are larger than what chance makes of them.
+    chip_repeat = min(args.repeat, CHIP_REPEAT)
+    growth_steps = len(grow) * (1 + 2 * args.repeat)
+    progress = Progress(args.repeat * len(servers) + growth_steps + chips.steps(len(grow), chip_repeat))
+    on_chips = chips.compare(args.peer, chip_repeat, progress)
+    os.sched_setaffinity(0, CORES[:1])
+    table, banner = compare(servers, args.repeat, progress)
     result = {
-        "machine": machine(banner),
+        "machine": machine(banner, args.peer),
         "repeat": args.repeat,
         "rows": table,
-        "growth": {s.name: growth(s, args.repeat) for s in grow},
+        "growth": {s.name: growth(s, args.repeat, progress) for s in grow},
+        "chip repeat": chip_repeat,
+        "chips": on_chips,
     }
-    progress("")
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    print("\n".join(show(result)))
+    progress.end()
+    # As it is kept: JSON makes texts of numbers that are keys.
+    text = json.dumps(result, indent=1)
+    RESULT.write_text(text + "\n")
+    print("\n".join(show(json.loads(text))))
 
 
 if __name__ == "__main__":

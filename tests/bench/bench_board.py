@@ -10,6 +10,7 @@ _SO_CALLBACK = 20
 _PUT = 1
 _LINES = 300
 _STATUS = b"WB\0\0"
+_MUCH = 250 * "x"
 
 
 def lines(to: object = None) -> None:
@@ -36,6 +37,42 @@ def pause(ms: int) -> int:
         longest = max(longest, time.ticks_diff(now, before))
         before = now
     return longest
+
+
+def talk() -> None:
+    """Print until that has to wait, for a client that reads nothing; tell after how long it goes on."""
+    while True:
+        start = time.ticks_ms()
+        print(_MUCH)
+        if time.ticks_diff(time.ticks_ms(), start) > 500:
+            break
+    # Not for the next to wait as long.
+    for _ in range(50):
+        print(_MUCH)
+    print("went on after", time.ticks_diff(time.ticks_ms(), start), "ms")
+
+
+def provide_wlan() -> None:
+    """Let servers imported from now on find network.WLAN where there is only a cable: it is off."""
+    import sys
+
+    import network
+
+    class WLAN:
+        IF_STA, IF_AP = 0, 1
+
+        def __init__(self, interface: int) -> None:
+            pass
+
+        def active(self) -> bool:
+            return False
+
+    class Network:
+        def __getattr__(self, name: str) -> object:
+            return WLAN if name == "WLAN" else getattr(network, name)
+
+    if not hasattr(network, "WLAN"):
+        sys.modules["network"] = Network()
 
 
 def start_directly(port: int, password: str) -> None:
