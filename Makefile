@@ -54,6 +54,16 @@ pictures: $(FIRMWARE) $(VENV)/.done
 	$(BIN)/python -m pytest tests/test_page.py -k test_pictures
 	cp build/session.png build/session-phone.png tests
 
+# What mip installs on boards that are too small to compile: mpremote mip install --target / dist/package.json
+dist: $(FIRMWARE)
+	rm -rf dist
+	mkdir dist
+	for module in webrepl webrepl_setup _webrepl_shim/_webrepl; do \
+		build/mpy-cross/mpy-cross -O3 -s "$${module##*/}.py" -o "dist/$${module##*/}.mpy" $$module.py || exit 1; \
+	done
+	cp $(PAGE) dist
+	python3 _webrepl_shim/dist.py dist
+
 # Style, and names that no board has.
 lint: $(VENV)/.done $(STUBS) page/node_modules/.done
 	$(BIN)/ruff format --check
@@ -79,7 +89,7 @@ size: $(FIRMWARE) $(FIRMWARE32) $(VENV)/.done
 	@PYTHONPATH=tests $(BIN)/python tests/bench/size.py $(if $(PEER),--peer "$(PEER)")
 
 clean:
-	rm -rf build page/node_modules
+	rm -rf build dist page/node_modules
 
 $(FIRMWARE): $(SOURCES)
 	@echo "Building the virtual board ..."
@@ -92,7 +102,7 @@ $(FIRMWARE_WITHOUT): $(SOURCES)
 # One with what an STM32's firmware has: no os.dupterm_notify().
 $(FIRMWARE_STM32): $(SOURCES)
 	@echo "Building the virtual STM32 ..."
-	@sh _webrepl_shim/build.sh board-stm32 BOARD_PORT=BOARD_STM32
+	@sh _webrepl_shim/build.sh board-stm32 BOARD_CHIP=BOARD_STM32
 
 # For words of 32 bits, as chips have, gcc must be able to build that; else the tests of sizes do without.
 CC32 = echo 'int main(void) { return 0; }' | gcc -m32 -xc - -o /dev/null 2>/dev/null || \
@@ -107,7 +117,7 @@ $(FIRMWARE32): $(SOURCES)
 $(FIRMWARE_ESP8266): $(SOURCES)
 	@$(CC32)
 	@echo "Building the virtual ESP8266 ..."
-	@sh _webrepl_shim/build.sh board-esp8266 BOARD_PORT=BOARD_ESP8266 MICROPY_FORCE_32BIT=1
+	@sh _webrepl_shim/build.sh board-esp8266 BOARD_CHIP=BOARD_ESP8266 MICROPY_FORCE_32BIT=1
 
 $(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED): build/%/micropython: $(SOURCES_LWIP)
 	@echo "Building the emulated board $* ..."
@@ -148,4 +158,4 @@ page/node_modules/.done: page/package-lock.json
 
 FORCE:
 .PHONY: run firmware firmware-without-webrepl firmware-lwip firmware-lwip-esp8266 firmware-lwip-patched \
-	test page pictures lint bench bench-plot size clean FORCE
+	test dist page pictures lint bench bench-plot size clean FORCE

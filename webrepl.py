@@ -23,7 +23,7 @@ import time
 import websocket
 from micropython import const
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
 
 # The public names: https://docs.micropython.org/en/latest/library/webrepl.html
 DEBUG = 0

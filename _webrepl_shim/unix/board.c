@@ -38,7 +38,7 @@ __attribute__((constructor)) static void board_init(int argc, char **argv, char 
     if (strcmp(board_root, "/") == 0) {
         board_root[0] = '\0';
     }
-    #if BOARD_PORT == BOARD_ESP8266
+    #if BOARD_CHIP == BOARD_ESP8266
     // So that some 33 kB are free at the prompt.
     heap_size = 35 * 1024;
     #endif

@@ -13,7 +13,7 @@
 #include "extmod/misc.h"
 
 // As large as an ESP32's, or an ESP8266's.
-static uint8_t stdin_ringbuf_array[BOARD_PORT == BOARD_ESP8266 ? 256 : 260];
+static uint8_t stdin_ringbuf_array[BOARD_CHIP == BOARD_ESP8266 ? 256 : 260];
 ringbuf_t stdin_ringbuf = { stdin_ringbuf_array, sizeof(stdin_ringbuf_array), 0, 0 };
 
 // Ctrl-C while code runs, -1 while a line is edited: the REPL takes it as a key then. Declared by

@@ -17,18 +17,18 @@ static int option_int(const char *name, int otherwise) {
 }
 
 bool board_option_edge(void) {
-    return BOARD_PORT != BOARD_ESP32 || option_is("BOARD_EVENTS", "edge");
+    return BOARD_CHIP != BOARD_ESP32 || option_is("BOARD_EVENTS", "edge");
 }
 
 bool board_option_dupterm_direct(void) {
-    if (BOARD_PORT != BOARD_ESP32) {
-        return BOARD_PORT == BOARD_STM32;
+    if (BOARD_CHIP != BOARD_ESP32) {
+        return BOARD_CHIP == BOARD_STM32;
     }
     return board_option_edge() ? option_is("BOARD_DUPTERM", "direct") : !option_is("BOARD_DUPTERM", "notify");
 }
 
 bool board_option_sweep_first(void) {
-    return BOARD_PORT == BOARD_ESP8266 || !board_option_edge();
+    return BOARD_CHIP == BOARD_ESP8266 || !board_option_edge();
 }
 
 board_timer_kind_t board_option_timer(void) {
@@ -54,9 +54,9 @@ const char *board_option_host(void) {
 }
 
 bool board_option_wlan(void) {
-    return BOARD_PORT != BOARD_STM32;
+    return BOARD_CHIP != BOARD_STM32;
 }
 
 bool board_option_lan(void) {
-    return BOARD_PORT == BOARD_STM32 || option_int("BOARD_LAN", 0) != 0;
+    return BOARD_CHIP == BOARD_STM32 || option_int("BOARD_LAN", 0) != 0;
 }

@@ -1,15 +1,15 @@
-// The virtual board: MicroPython's unix port made to behave like an ESP32 or, with BOARD_PORT, like another.
+// The virtual board: MicroPython's unix port made to behave like an ESP32 or, with BOARD_CHIP, like another.
 
 #define BOARD_ESP32 (0)
 #define BOARD_ESP8266 (1)
 #define BOARD_STM32 (2)
-#ifndef BOARD_PORT
-#define BOARD_PORT BOARD_ESP32
+#ifndef BOARD_CHIP
+#define BOARD_CHIP BOARD_ESP32
 #endif
 
 #define MICROPY_CONFIG_ROM_LEVEL (MICROPY_CONFIG_ROM_LEVEL_EXTRA_FEATURES)
 
-#if BOARD_PORT == BOARD_ESP8266
+#if BOARD_CHIP == BOARD_ESP8266
 #include "board_esp8266.h"
 #endif
 
@@ -23,7 +23,7 @@
 
 // The C modules that a WebREPL is made of. MICROPY_PY_WEBREPL comes from the makefile.
 #define MICROPY_PY_OS_DUPTERM (1)
-#define MICROPY_PY_OS_DUPTERM_NOTIFY (BOARD_PORT != BOARD_STM32)
+#define MICROPY_PY_OS_DUPTERM_NOTIFY (BOARD_CHIP != BOARD_STM32)
 
 // board_os.h declares stdin_ringbuf for os.dupterm_notify(), and replaces the unix port's os.system() and its kin.
 #undef MICROPY_PY_OS_INCLUDEFILE
@@ -51,7 +51,7 @@
 #define MICROPY_PY_SELECT_POSIX_OPTIMISATIONS (0)
 
 // What comes in with interrupts on a board does so every so many loops of the virtual machine: see board_events.c.
-#define MICROPY_SCHEDULER_DEPTH (BOARD_PORT == BOARD_ESP8266 ? 4 : 8)
+#define MICROPY_SCHEDULER_DEPTH (BOARD_CHIP == BOARD_ESP8266 ? 4 : 8)
 #define MICROPY_VM_HOOK_COUNT (100)
 #define MICROPY_VM_HOOK_INIT static unsigned int vm_hook_divisor = MICROPY_VM_HOOK_COUNT;
 #define MICROPY_VM_HOOK_POLL \
