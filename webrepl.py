@@ -33,8 +33,9 @@ client_s = None
 
 # What os.dupterm() got from us.
 _terminal = None
-# Wakes the terminal up; None on ports that have no virtual timers.
+# Wakes the terminal up; None on ports that have no virtual timers. True if it does so within _SEND_PERIOD.
 _timer = None
+_soon = False
 # Connections whose request is not complete yet: (socket, address, generator of _request()).
 _requests: list = []
 # Addresses that have logged in since the boot, and wrong passwords in a row: by address, and by None of all others,
@@ -104,6 +105,8 @@ _FROM = const("WebREPL connection from")
 _SO_CALLBACK = const(20)
 # The ioctl() request of close(), as in py/stream.h.
 _STREAM_CLOSE = const(4)
+# The opcode of a ping: RFC 6455 §5.5.2. Those below it, of control frames, are close.
+_PING = const(9)
 # All that sockets raise, and nothing that files do, is at or above this on any port.
 _ECONNABORTED = const(103)
 _ETIMEDOUT = const(110)
@@ -216,6 +219,7 @@ def _terminal_type():
                     self.interrupted = False
                     raise KeyboardInterrupt
                 if self.busy:
+                    _wake(_SEND_PERIOD)
                     return None
                 if self.count >= _RING:
                     stdin = select.poll()
@@ -337,7 +341,7 @@ def _terminal_type():
         # For `websocket`.
 
         def feed(self, buf):
-            """Read what there is. In a transfer, wait a little for what comes next, and long for the rest of it."""
+            """Read for C. In a transfer, wait a little for what comes next, and long for the rest of it."""
             while True:
                 left = 0
                 if self.end is not None:
@@ -346,9 +350,26 @@ def _terminal_type():
                         # A program has waited for long enough.
                         _wake(_SEND_PERIOD)
                         return None
-                n = client_s.readinto(buf)
-                if n is not None:
-                    break
+                if self.head:
+                    n = min(len(buf), len(self.head))
+                    buf[:n] = self.head[:n]
+                    self.head = self.head[n:]
+                    return n
+                if self.left:
+                    n = client_s.readinto(buf, min(len(buf), self.left))
+                    if n is not None:
+                        self.left -= n
+                        # C takes one byte, then what it belongs to: of a file, or of a request.
+                        self.torn = self.logged_in and len(buf) == 1
+                        if not self.torn:
+                            self.begin()
+                        return n
+                else:
+                    n = self.next_frame()
+                    if n:
+                        continue
+                    if n == 0:
+                        return 0
                 self.send()
                 if self.torn:
                     left += _REST_TIMEOUT
@@ -360,12 +381,41 @@ def _terminal_type():
                     time.sleep_us(200)
                 else:
                     time.sleep_ms(1)
-            self.asked = None
-            # C takes one byte, then what it belongs to: of a file, or of a request.
-            self.torn = self.logged_in and len(buf) == 1
-            if len(buf) > 8:
-                self.begin()
-            return n
+
+        def next_frame(self):
+            """Read a header, and control frames before it: return True, None if more is to come, 0 at the end.
+
+            C would take what a ping or a close frame brings for typed. RFC 6455 §5.2, §5.5.
+            """
+            while True:
+                frame = self.frame
+                control = size = 2
+                if len(frame) > 1:
+                    control = frame[0] & 8
+                    length = frame[1] & 127
+                    size = 2 + (frame[1] >> 7) * 4 + (length if control else 2 * (length == 126))
+                if len(frame) < size:
+                    data = client_s.read(size - len(frame))
+                    if not data:
+                        return None if data is None else 0
+                    self.asked = None
+                    self.frame = frame + data
+                    continue
+                self.frame = b""
+                if not control and length < 127:
+                    self.head = frame
+                    self.left = frame[2] << 8 | frame[3] if length == 126 else length
+                    return True
+                opcode = frame[0] & 15
+                if opcode < _PING:
+                    # A close frame, or one of 64 KiB or more.
+                    self.out.extend(b"\x88\x00")
+                    return 0
+                if opcode == _PING and self.logged_in and size == 6 + length:
+                    self.out.append(0x8A)
+                    self.out.append(length)
+                    for i in range(length):
+                        self.out.append(frame[6 + i] ^ frame[2 + (i & 3)])
 
         def keep(self, buf):
             """Keep a piece of a frame, to be sent with the other."""
@@ -389,13 +439,17 @@ def _terminal_type():
 
 
 def _wake(period):
-    """Have _on_timer() called after so many ms, if the port can."""
-    if _timer:
+    """Have _on_timer() called after so many ms, if the port can and it is not called sooner."""
+    global _soon
+    if _timer and not _soon:
+        _soon = period == _SEND_PERIOD
         _timer.init(mode=_timer.ONE_SHOT, period=period, callback=_on_timer)
 
 
 def _on_timer(_):
     """Send what was printed, and do what an event that has got lost would have done."""
+    global _soon
+    _soon = False
     try:
         if _terminal or _requests:
             _wake(_LOOK_PERIOD)
@@ -463,6 +517,9 @@ def _attach(cl, ip):
     # Until when C may read on, in ticks, or None; if it would lose a byte if there was nothing more.
     terminal.end = None
     terminal.torn = False
+    # What has come of a frame's header, what is to be passed on of it, and what is left of its payload.
+    terminal.frame = terminal.head = b""
+    terminal.left = 0
     # How much was typed since the stdin ring buffer was last seen empty.
     terminal.count = 0
     # The first bytes of a character whose last are still to come, and frames that are to be sent.
