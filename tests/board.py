@@ -46,16 +46,30 @@ class Kind:
     # The address that the board has, and the one that it sees its clients at.
     address: str = "127.0.0.1"
     client_address: str = "127.0.0.1"
+    # What a client sends comes in while a program computes; while it sleeps.
+    heard_computing: bool = True
+    heard_sleeping: bool = True
+    # A client gets the "MPY: soft reboot" of the port's soft reset.
+    tells_reboot: bool = True
+    # Has the heap that _webrepl_shim/_webrepl.py takes.
+    twin: bool = True
 
 
-def _emulated(name: str, build: str, **environment: str) -> Kind:
+def _esp32(name: str, *, heard_computing: bool = False, **environment: str) -> Kind:
+    # Handlers are called where the port waits: ports/esp32/modsocket.c, socket_events_handler(). It prints "MPY: soft
+    # reboot" when all sockets are closed: ports/esp32/main.c, mp_task().
+    return Kind(name, environment=environment, level=True, heard_computing=heard_computing, tells_reboot=False)
+
+
+def _emulated(name: str, build: str, tells_reboot: bool = True, twin: bool = True) -> Kind:
     return Kind(
         name,
         BUILD / build / "micropython",
-        environment,
         emulated=True,
         address="10.0.2.15",
         client_address="10.0.2.2",
+        tells_reboot=tells_reboot,
+        twin=twin,
     )
 
 
@@ -63,19 +77,21 @@ BOARDS = {
     kind.name: kind
     for kind in (
         # MicroPython's unix port with an ESP32's socket events, but a tick of 0.1 ms: for what is not about time.
-        Kind("esp32", environment={"BOARD_TICK_MS": "0"}, level=True),
+        _esp32("esp32", BOARD_TICK_MS="0"),
         # The same with an ESP32's tick of 10 ms, and before MicroPython 1.28, where only os.dupterm_notify() reads
         # what a client sends; and from 1.29 on, which has virtual timers.
-        Kind("esp32-ticks", level=True),
-        Kind("esp32-1.27", environment={"BOARD_DUPTERM": "notify"}, level=True),
-        Kind("esp32-1.29", environment={"BOARD_TIMER": "virtual", "BOARD_TICK_MS": "0"}, level=True),
+        _esp32("esp32-ticks"),
+        _esp32("esp32-1.27", BOARD_DUPTERM="notify"),
+        _esp32("esp32-1.29", heard_computing=True, BOARD_TIMER="virtual", BOARD_TICK_MS="0"),
         # The unix port with the socket events of the lwIP ports.
         Kind("edge", environment={"BOARD_EVENTS": "edge"}),
-        Kind("stm32", BUILD / "board-stm32" / "micropython"),
-        Kind("esp8266", BUILD / "board-esp8266" / "micropython"),
+        # Has no os.dupterm_notify(): mp_hal_stdin_rx_chr() of ports/stm32/mphalport.c is all that reads.
+        Kind("stm32", BUILD / "board-stm32" / "micropython", heard_computing=False, heard_sleeping=False),
+        # Prints "MPY: soft reboot" when all sockets are closed: ports/esp8266/main.c, soft_reset().
+        Kind("esp8266", BUILD / "board-esp8266" / "micropython", tells_reboot=False, twin=False),
         # lwIP itself, on a Cortex-M3 that QEMU emulates; and the same as near to an ESP8266 as that gets.
         _emulated("lwip", "board-lwip"),
-        _emulated("lwip-esp8266", "board-lwip-esp8266"),
+        _emulated("lwip-esp8266", "board-lwip-esp8266", tells_reboot=False, twin=False),
         # The first with the faults of MicroPython's own cured, for races that would strike them.
         _emulated("lwip-patched", "board-lwip-patched"),
     )

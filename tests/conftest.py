@@ -42,10 +42,18 @@ def kinds(definition: pytest.Item) -> list[Any]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have each test run on its boards, and those of the protocol with both implementations of _webrepl."""
-    if metafunc.module.__name__ in TESTED_WITH_BOTH and "implementation" in metafunc.fixturenames:
-        c_only = metafunc.definition.get_closest_marker("c_module")
-        metafunc.parametrize("implementation", ["c"] if c_only else ["c", "python"], indirect=True)
-    if "kind" in metafunc.fixturenames:
+    if "kind" not in metafunc.fixturenames:
+        return
+    cases = [pytest.param("c", *case.values, marks=case.marks) for case in kinds(metafunc.definition)]
+    if metafunc.module.__name__ in TESTED_WITH_BOTH and not metafunc.definition.get_closest_marker("c_module"):
+        cases += [
+            pytest.param("python", *case.values[1:], marks=case.marks)
+            for case in cases
+            if BOARDS[str(case.values[1])].twin
+        ]
+    if "implementation" in metafunc.fixturenames:
+        metafunc.parametrize(("implementation", "kind"), cases, indirect=True)
+    else:
         metafunc.parametrize("kind", kinds(metafunc.definition), indirect=True)
 
 
