@@ -51,17 +51,28 @@ class Kind:
     heard_sleeping: bool = True
     # A client gets the "MPY: soft reboot" of the port's soft reset.
     tells_reboot: bool = True
-    # Has the heap that _webrepl_shim/_webrepl.py takes.
+    # The longest file that tests put there, in bytes: an ESP8266 takes 20 ms for each block of it, as
+    # MICROPY_PY_WEBREPL_DELAY of ports/esp8266/mpconfigport.h says.
+    file_size: int = 1024 * 1024
+    # Is one of those that test _webrepl_shim/_webrepl.py, too: it takes heap that an ESP8266 has not, and an ESP32's
+    # ticks and versions make no difference to it.
     twin: bool = True
 
 
 def _esp32(name: str, *, heard_computing: bool = False, **environment: str) -> Kind:
     # Handlers are called where the port waits: ports/esp32/modsocket.c, socket_events_handler(). It prints "MPY: soft
     # reboot" when all sockets are closed: ports/esp32/main.c, mp_task().
-    return Kind(name, environment=environment, level=True, heard_computing=heard_computing, tells_reboot=False)
+    return Kind(
+        name,
+        environment=environment,
+        level=True,
+        heard_computing=heard_computing,
+        tells_reboot=False,
+        twin=name == "esp32",
+    )
 
 
-def _emulated(name: str, build: str, tells_reboot: bool = True, twin: bool = True) -> Kind:
+def _emulated(name: str, build: str, tells_reboot: bool = True, twin: bool = True, file_size: int = 200_000) -> Kind:
     return Kind(
         name,
         BUILD / build / "micropython",
@@ -70,6 +81,7 @@ def _emulated(name: str, build: str, tells_reboot: bool = True, twin: bool = Tru
         client_address="10.0.2.2",
         tells_reboot=tells_reboot,
         twin=twin,
+        file_size=file_size,
     )
 
 
@@ -86,12 +98,18 @@ BOARDS = {
         # The unix port with the socket events of the lwIP ports.
         Kind("edge", environment={"BOARD_EVENTS": "edge"}),
         # Has no os.dupterm_notify(): mp_hal_stdin_rx_chr() of ports/stm32/mphalport.c is all that reads.
-        Kind("stm32", BUILD / "board-stm32" / "micropython", heard_computing=False, heard_sleeping=False),
+        Kind(
+            "stm32",
+            BUILD / "board-stm32" / "micropython",
+            heard_computing=False,
+            heard_sleeping=False,
+            file_size=200_000,
+        ),
         # Prints "MPY: soft reboot" when all sockets are closed: ports/esp8266/main.c, soft_reset().
-        Kind("esp8266", BUILD / "board-esp8266" / "micropython", tells_reboot=False, twin=False),
+        Kind("esp8266", BUILD / "board-esp8266" / "micropython", tells_reboot=False, twin=False, file_size=200_000),
         # lwIP itself, on a Cortex-M3 that QEMU emulates; and the same as near to an ESP8266 as that gets.
         _emulated("lwip", "board-lwip"),
-        _emulated("lwip-esp8266", "board-lwip-esp8266", tells_reboot=False, twin=False),
+        _emulated("lwip-esp8266", "board-lwip-esp8266", tells_reboot=False, twin=False, file_size=20_000),
         # The first with the faults of MicroPython's own cured, for races that would strike them.
         _emulated("lwip-patched", "board-lwip-patched"),
     )

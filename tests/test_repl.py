@@ -101,13 +101,14 @@ def test_ctrl_c_stops_a_program(board: Board, kind: Kind, program: str) -> None:
         assert c.run("print(6*7)") == "42"
 
 
-@pytest.mark.boards(*(name for name in REPL if name != "stm32"), reason="it hears nobody while it prints")
+@pytest.mark.boards(
+    "edge", "lwip", "lwip-esp8266", "esp8266", "esp32-1.29", reason="the others hear nobody while a program computes"
+)
 def test_ctrl_c_stops_a_program_that_prints(board: Board) -> None:
     with Client(board.port) as c:
         c.type("while True: print('x')\r\r")
         c.skip_to("x\r\nx\r\n")
         c.type("\x03")
-        # An ESP32 looks at what has come when the send buffer is full, as a client cannot read as fast as it prints.
         c.skip_to("KeyboardInterrupt: \r\n>>> ")
 
 
