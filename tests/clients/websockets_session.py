@@ -21,20 +21,20 @@ def until(end: str) -> str:
     return received
 
 
-# The firmware's websocket module answers no ping, for which websockets would close the connection, and takes the four
-# bytes that websockets sends with it for data.
-with connect(url, ping_interval=None) as ws:
+# It pings with four bytes, and closes the connection if they do not come back.
+with connect(url, ping_interval=0.5, ping_timeout=5) as ws:
     assert until(" ") == "Password: "
     ws.send(password + "\r")
     assert until(">>> ") == "\r\nWebREPL connected\r\n>>> "
     ws.send("print(6 * 7)\r")
     assert until(">>> ") == "print(6 * 7)\r\n42\r\n>>> "
-    # An empty ping does no harm, and text beyond ASCII comes in frames of whole characters.
-    ws.ping(b"")
+    for content in (b"", b"1234", b"x" * 125):
+        assert ws.ping(content).wait(5), "a ping is not answered"
+    # Text beyond ASCII comes in frames of whole characters.
     ws.send("\x05print('é€😀' * 50)\x04")
     assert until(">>> ").endswith("\r\n" + "é€😀" * 50 + "\r\n>>> ")
 
-    with connect(url, ping_interval=None) as second:
+    with connect(url) as second:
         with contextlib.suppress(ConnectionClosed):
             second.recv(5)
         assert (second.close_code, second.close_reason) == (1013, "WebREPL is in use")
