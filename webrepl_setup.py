@@ -80,7 +80,7 @@ def _read(name: str) -> list:
 
 def _kinds(lines: list) -> list:
     """Return what each line of a boot.py is: an import or a start (# if commented out), maybe one, or another use."""
-    kinds = []
+    kinds: list = []
     quotes = 0
     for line in lines:
         if quotes & 1:
