@@ -1,0 +1,391 @@
+"""A network that is slow, full, torn or gone, and clients that come, knock and vanish at the wrong moment."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import itertools
+import os
+import random
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import websocket
+from board import PASSWORD, TIMEOUT, Board, EmulatedBoard
+from client import GET, PUT, Client
+
+MakeBoard = Callable[..., Board]
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def connect(board: Board) -> socket.socket:
+    """Open a TCP connection to the board."""
+    s = socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return a WebSocket frame with a mask of zeros."""
+    size = len(payload)
+    head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
+    return head + bytes(4) + payload
+
+
+def request(operation: int, name: str, size: int = 0) -> bytes:
+    """Return the frame that starts a file operation."""
+    data = name.encode()
+    return frame(2, struct.pack("<2sBBQLH64s", b"WA", operation, 0, 0, size, len(data), data))
+
+
+def send(c: Client, data: bytes) -> None:
+    """Send bytes as they are."""
+    assert c.ws.sock is not None
+    c.ws.sock.sendall(data)
+
+
+def narrow_client(port: int) -> Client:
+    """Return a client with little room for what it does not read."""
+    c = Client.__new__(Client)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(TIMEOUT)
+    sock.connect(("127.0.0.1", port))
+    c.ws = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=TIMEOUT, socket=sock)
+    c.text, c._seen, c.binary = "", 0, bytearray()
+    c.login()
+    return c
+
+
+# Far away.
+
+
+@pytest.mark.boards("lwip", "lwip-esp8266", reason="those whose network has a round trip")
+@pytest.mark.parametrize("milliseconds", [10, 40])
+def test_all_is_whole_from_far_away(make_board: MakeBoard, milliseconds: int) -> None:
+    """A login, a line, much that is printed, a paste and files both ways."""
+    data = random.randbytes(8000)
+    text = "".join(f"v.append({i})\r" for i in range(100))
+    board = make_board(round_trip_ms=milliseconds)
+    with Client(board.port) as c:
+        assert c.run("print(6*7)") == "42"
+        c.type("for i in range(300): print('This is line number', i)\r\r")
+        shown = c.wait(r"(This is line number 0.*)>>> $")[1]
+        assert shown == "".join(f"This is line number {i}\r\n" for i in range(300))
+        c.put("file", data)
+        assert c.get("file") == data
+        c.type("v = []\r\x05" + text + "print(len(v), sum(v))\r\x04")
+        c.wait(f"\n100 {sum(range(100))}\r\n>>> ")
+
+
+# A client that is gone without a word, or reads nothing.
+
+PRINTS = """
+import time
+def prints(seconds):
+    # Print all the time; return the longest that one took, in ms.
+    worst = 0
+    end = time.ticks_add(time.ticks_ms(), seconds * 1000)
+    while time.ticks_diff(end, time.ticks_ms()) > 0:
+        since = time.ticks_ms()
+        print('x' * 99)
+        worst = max(worst, time.ticks_diff(time.ticks_ms(), since))
+    return worst
+"""
+
+
+def held_up(board: Board) -> float:
+    """Wait for the end of prints() on the serial console; return how long it was held up, in seconds."""
+    board.wait("WebREPL client is gone\r\n", timeout=20)
+    return int(board.wait(r"worst (\d+)\r\n", timeout=20)[1]) / 1000
+
+
+@pytest.mark.boards("lwip", "lwip-esp8266", reason="those with a cable to pull out")
+def test_program_that_prints_to_a_vanished_client_is_held_up_for_3_s(board: Board) -> None:
+    """Behind a dead link nothing is acknowledged, and nobody says so."""
+    assert isinstance(board, EmulatedBoard)
+    board.run(PRINTS)
+    with Client(board.port) as c:
+        c.type("print('worst', prints(5))\r")
+        c.wait("xxx\r\n")
+        board.unplug()
+        assert 1.5 < held_up(board) < 3
+        c.vanish()
+    assert board.run("import webrepl; print(webrepl.client_s)") == "None"
+
+
+@pytest.mark.boards("esp32", "esp32-ticks", "esp32-1.27", "esp32-1.29", "edge", "stm32", reason="the unix boards")
+def test_program_that_prints_to_who_reads_nothing_is_held_up_for_3_s(board: Board) -> None:
+    """On an ESP32 an attempt to write lasts a second, whatever its timeout: a tenth of that each would be 20 s."""
+    board.run(PRINTS)
+    with narrow_client(board.port) as c:
+        c.type("print('worst', prints(5))\r")
+        assert 1.5 < held_up(board) < 3.2
+    with Client(board.port) as c:
+        assert c.run("print(6*7)") == "42"
+
+
+def with_small_buffers(do: Callable[[], None]) -> None:
+    """Do something in a network of its own, whose sockets have buffers of 4 KB: network_namespaces(7), tcp(7)."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            # CLONE_NEWNET of sched.h: for this thread, and the processes that it starts.
+            if libc.unshare(0x40000000):
+                raise OSError(ctypes.get_errno(), "unshare")
+            with socket.socket() as s:
+                # SIOCSIFFLAGS of linux/sockios.h: IFF_UP.
+                fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))
+            for name in ("tcp_wmem", "tcp_rmem"):
+                Path(f"/proc/sys/net/ipv4/{name}").write_text("4096 4096 4096")
+            do()
+        except BaseException as e:
+            failed.append(e)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own takes root")
+@pytest.mark.boards("lwip", "lwip-esp8266", reason="QEMU's network: between it and the client are 2.5 MB of buffers")
+def test_client_that_stalls_behind_lwip(make_board: MakeBoard) -> None:
+    """More is printed than all buffers on the way take: one that reads late has it whole, one that never does goes."""
+
+    def stall() -> None:
+        board = make_board()
+        board.run(PRINTS)
+        with Client(board.port) as c:
+            c.type("for i in range(2000): print('%06d' % i + 'x' * 94)\r\r")
+            time.sleep(1)
+            c.wait("001999x{94}\r\n>>> ")
+            assert re.findall(r"(\d{6})x{94}\r\n", c.text) == [f"{i:06}" for i in range(2000)]
+            c.type("print('worst', prints(8))\r")
+            # The buffers on the way take some more in between.
+            assert 1.5 < held_up(board) < 4
+
+    with_small_buffers(stall)
+
+
+# Frames.
+
+
+def listen(c: Client, end: str) -> None:
+    """Take frames in until this has come; the client sees to it that each is whole, and text UTF-8."""
+    while end not in c.text:
+        c.receive()
+
+
+@pytest.mark.boards(
+    "esp32", "esp32-ticks", "esp32-1.29", "edge", "lwip", "lwip-esp8266", reason="with and without timers"
+)
+def test_no_frame_is_torn(board: Board) -> None:
+    """A program, its timer, and those who knock print while files are moved: each text is there once, and whole."""
+    data = random.randbytes(6000)
+    board.run("""
+import time
+from machine import Timer
+ticks = 0
+def tick(_):
+    global ticks
+    ticks += 1
+    print('<tick %d %s>' % (ticks, '\\xe9' * 20))
+def chatter(n):
+    try:
+        timer = Timer(-1)
+        timer.init(period=7, mode=Timer.PERIODIC, callback=tick)
+    except ValueError: timer = None
+    for i in range(n):
+        print('[main %d %s]' % (i, '\\u20ac' * 30))
+        time.sleep_ms(3)
+    if timer: timer.deinit()
+    print('[the' + ' end]')
+""")
+    stop = threading.Event()
+
+    def knock() -> None:
+        while not stop.wait(0.02):
+            with contextlib.suppress(OSError, websocket.WebSocketException), Client(board.port, login=False) as other:
+                other.wait_end()
+
+    with Client(board.port, timeout=20) as c:
+        knocking = threading.Thread(target=knock)
+        c.type("chatter(300)\r")
+        c.wait("\r\n")
+        knocking.start()
+        try:
+            for _ in range(6):
+                c.put("file", data)
+                assert c.get("file") == data
+            listen(c, "[the end]")
+        finally:
+            stop.set()
+            knocking.join()
+        shown = c.text[c.text.index("chatter(300)") :]
+        assert re.findall(r"\[main (\d+) €{30}\]", shown) == [str(i) for i in range(300)]
+        ticks = [int(n) for n in re.findall(r"<tick (\d+) é{20}>", shown)]
+        assert len(set(ticks)) == len(ticks)
+        # Nothing else came but the news of those who knocked.
+        rest = re.sub(r"\[main \d+ €{30}\]|<tick \d+ é{20}>|Concurrent WebREPL connection from|\S+ rejected", "", shown)
+        assert not re.search(r"[<>é€x]", rest.partition("[the end]")[0])
+    assert "is gone" not in board.text
+
+
+@pytest.mark.boards("esp32", "esp32-ticks", "esp32-1.27", "esp32-1.29", "edge", "lwip", "lwip-esp8266", reason="all")
+@pytest.mark.parametrize("gap", [0.002, 0.2, 1.0])
+def test_put_in_torn_segments_loses_nothing(board: Board, gap: float) -> None:
+    """What the C module takes for a block begins with one byte; if the next is not there yet, it must not get lost."""
+    data = random.randbytes(600 if gap < 0.1 else 120)
+    stream = b"".join(frame(2, data[i : i + 60]) for i in range(0, len(data), 60))
+    with Client(board.port) as c:
+        c.request(PUT, "file", len(data))
+        assert c.status() == 0
+        if gap < 0.1:
+            for i in range(len(stream)):
+                send(c, stream[i : i + 1])
+                time.sleep(gap if i % 10 == 0 else 0)
+        else:
+            # After a header, after the first byte of a frame, and in its middle.
+            cuts = [0, 3, 6, 7, 30, 67, 72, 73, 74, len(stream)]
+            for a, b in itertools.pairwise(cuts):
+                send(c, stream[a:b])
+                time.sleep(gap)
+        assert c.status() == 0
+        assert c.get("file") == data
+
+
+@pytest.mark.boards("esp32", "edge", "lwip", reason="with C's own parser of frames behind each")
+@pytest.mark.fails_on(
+    "esp32",
+    "edge",
+    "lwip",
+    reason="extmod/modwebsocket.c, websocket_read(), passes on all but its last piece, for a request",
+)
+def test_ping_with_a_payload_is_not_typed(board: Board) -> None:
+    """RFC 6455 §5.5.2: it may have one, as browsers' proxies send it, between any two frames."""
+    with Client(board.port) as c:
+        for _ in range(3):
+            send(c, frame(9, b"payload"))
+            c.type("print(6")
+            send(c, frame(9, b"other"))
+            c.type("*7)\r")
+            send(c, frame(10, b"late"))
+            c.wait("print\\(6\\*7\\)\r\n42\r\n>>> $")
+
+
+# Connections at the wrong moment.
+
+
+@pytest.mark.boards("edge", "lwip", "lwip-esp8266", reason="their queue of events is full in a transfer")
+def test_connection_made_during_a_put_is_served(board: Board) -> None:
+    """At the latest when it ends, though nobody else comes and its event has been lost."""
+    data = bytes(3000)
+    with Client(board.port) as c:
+        for _ in range(3):
+            c.request(PUT, "file", len(data))
+            assert c.status() == 0
+            stream = b"".join(frame(2, data[i : i + 100]) for i in range(0, len(data), 100))
+            with socket.socket() as other:
+                for i in range(0, len(stream), 53):
+                    send(c, stream[i : i + 53])
+                    time.sleep(0.001)
+                    if i == 530:
+                        other.settimeout(1)
+                        other.connect(("127.0.0.1", board.port))
+                        other.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                assert c.status() == 0
+                assert other.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def log_in(s: socket.socket) -> None:
+    """Become a client, up to the REPL's prompt."""
+    s.sendall(REQUEST)
+    data = b""
+    while b"Password: " not in data:
+        data = until(s, data)
+    s.sendall(frame(1, PASSWORD.encode() + b"\r"))
+    while b">>> " not in data:
+        data = until(s, data)
+
+
+def until(s: socket.socket, data: bytes) -> bytes:
+    """Return the data with what has come since."""
+    if b"in use" in data or not (more := s.recv(4096)):
+        raise ConnectionError
+    return data + more
+
+
+STAGES: dict[str, Callable[[socket.socket], object]] = {
+    "before accept()": lambda s: None,
+    "in the request": lambda s: s.sendall(REQUEST[:70]),
+    "after the request": lambda s: s.sendall(REQUEST),
+    "at the page": lambda s: s.sendall(b"GET / HTTP/1.1\r\n\r\n"),
+    "after the handshake": lambda s: (s.sendall(REQUEST), s.recv(20)),
+    "at the password": lambda s: (s.sendall(REQUEST), time.sleep(0.02)),
+    "logged in": log_in,
+    "while it prints": lambda s: (log_in(s), s.sendall(frame(1, b"for i in range(50): print(i)\r\r")), s.recv(9)),
+    "in a PUT": lambda s: (log_in(s), s.sendall(request(PUT, "f", 999) + frame(2, b"x" * 99)), s.recv(9)),
+    "in a GET": lambda s: (log_in(s), s.sendall(request(GET, "boot.py") + frame(2, b"\0")), s.recv(9)),
+}
+
+
+@pytest.mark.boards("lwip-patched", reason="MicroPython's own faults would strike on the other: test_board_lwip.py")
+@pytest.mark.timeout(120)
+def test_resets_at_every_stage(board: Board) -> None:
+    """After 150 of them the board serves, and has its connections back."""
+    before = board.resources()
+    rng = random.Random(1)
+    for i in range(150):
+        with connect(board) as s, contextlib.suppress(OSError):
+            list(STAGES.values())[i % len(STAGES)](s)
+            time.sleep(rng.choice((0, 0, 0.001, 0.01)))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            with Client(board.port) as c:
+                assert c.run("print(6*7)") == "42"
+            break
+        except (OSError, websocket.WebSocketException):
+            if time.monotonic() > end:
+                raise
+    board.wait_resources(before)
+    assert "Traceback" not in board.text
+
+
+# The serial console, meanwhile.
+
+
+@pytest.mark.boards("esp32", "esp32-ticks", "esp32-1.29", "edge", reason="those whose client can have small buffers")
+def test_serial_ctrl_c_while_a_write_waits(board: Board) -> None:
+    """It reaches the program; the client, if it reads on in time, has all that was printed, and the session."""
+    with narrow_client(board.port) as c:
+        c.type("for i in range(10**6): print('%06d' % i + 'x' * 94)\r\r")
+        board.wait("000050x")
+        # The console stands still when the buffers are full.
+        shown = -1
+        while shown != len(board.log):
+            shown = len(board.log)
+            time.sleep(0.3)
+        board.type("\x03")
+        time.sleep(0.2)
+        c.wait("KeyboardInterrupt: \r\n>>> $")
+        numbers = [int(n) for n in re.findall(r"(\d{6})x{94}\r\n", c.text)]
+        assert numbers == list(range(len(numbers)))
+        assert c.run("print(6*7)") == "42"
+    assert "gone" not in board.text
