@@ -33,9 +33,10 @@ client_s = None
 
 # What os.dupterm() got from us.
 _terminal = None
-# Wakes the terminal up; None on ports that have no virtual timers. True if it does so within _SEND_PERIOD.
+# Calls _on_timer(), None on ports that have no virtual timers; and each how many ms, 0 for never. It goes on by itself,
+# as a call is lost where the scheduler's queue is full.
 _timer = None
-_soon = False
+_period = 0
 # Connections whose request is not complete yet: (socket, address, generator of _request()).
 _requests: list = []
 # Addresses that have logged in since the boot, and wrong passwords in a row: by address, and by None of all others,
@@ -439,20 +440,22 @@ def _terminal_type():
 
 
 def _wake(period):
-    """Have _on_timer() called after so many ms, if the port can and it is not called sooner."""
-    global _soon
-    if _timer and not _soon:
-        _soon = period == _SEND_PERIOD
-        _timer.init(mode=_timer.ONE_SHOT, period=period, callback=_on_timer)
+    """Have _on_timer() called each so many ms, if the port can, or more often if it is already."""
+    global _period
+    if _timer and not 0 < _period <= period:
+        _period = period
+        _timer.init(mode=_timer.PERIODIC, period=period, callback=_on_timer)
 
 
 def _on_timer(_):
     """Send what was printed, and do what an event that has got lost would have done."""
-    global _soon
-    _soon = False
+    global _period
     try:
+        _period = 0
         if _terminal or _requests:
             _wake(_LOOK_PERIOD)
+        elif _timer:
+            _timer.deinit()
         if _terminal:
             _terminal.write(b"")
         for request in _requests:
