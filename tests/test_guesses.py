@@ -18,8 +18,6 @@ from test_browser import static_host as static_host
 
 MakeBoard = Callable[..., Board]
 
-# Also with the twin of the C module, which says the same.
-BOTH = pytest.mark.parametrize("implementation", ["c", "python"], indirect=True)
 # Clients of an emulated board all come from one address, QEMU's.
 ADDRESSES = pytest.mark.boards("esp32", "edge", reason="clients need more than one address")
 
@@ -91,7 +89,7 @@ def log_in(board: Board, source: str = "", patience: float = 5) -> float:
         time.sleep(0.05)
 
 
-@BOTH
+@pytest.mark.twin
 @pytest.mark.boards("esp32", "edge", "lwip", reason="an ESP8266 has no room for the twin, and is like lwip in this")
 def test_at_most_12_guesses_in_15_s_then_the_owner(board: Board) -> None:
     with guessing(board) as outcomes:
