@@ -54,9 +54,20 @@ class Kind:
     # The longest file that tests put there, in bytes: an ESP8266 takes 20 ms for each block of it, as
     # MICROPY_PY_WEBREPL_DELAY of ports/esp8266/mpconfigport.h says.
     file_size: int = 1024 * 1024
+    # The longest program that tests type, in bytes: it and what it compiles to must fit the heap.
+    program_size: int = 50_000
+    # How many bytes the stdin ring buffer takes: an ESP32's of 260, an ESP8266's of 256, an RP2's of 512 bytes.
+    ring: int = 259
+    # How many TCP connections it can have, with those that it has closed and the other end has not, which stay for 20 s:
+    # MEMP_NUM_TCP_PCB and TCP_FIN_WAIT_TIMEOUT of lwIP.
+    connections: int = 100
     # Is one of those that test _webrepl_shim/_webrepl.py, too: it takes heap that an ESP8266 has not, and an ESP32's
     # ticks and versions make no difference to it.
     twin: bool = True
+
+    def rounds(self, n: int) -> int:
+        """Return how often to do what a test does n times: an emulated board takes longer for it."""
+        return n // 5 if self.emulated else n
 
 
 def _esp32(name: str, *, heard_computing: bool = False, **environment: str) -> Kind:
@@ -72,7 +83,15 @@ def _esp32(name: str, *, heard_computing: bool = False, **environment: str) -> K
     )
 
 
-def _emulated(name: str, build: str, tells_reboot: bool = True, twin: bool = True, file_size: int = 200_000) -> Kind:
+def _emulated(
+    name: str,
+    build: str,
+    tells_reboot: bool = True,
+    twin: bool = True,
+    file_size: int = 200_000,
+    program_size: int = 20_000,
+    ring: int = 511,
+) -> Kind:
     return Kind(
         name,
         BUILD / build / "micropython",
@@ -82,6 +101,9 @@ def _emulated(name: str, build: str, tells_reboot: bool = True, twin: bool = Tru
         tells_reboot=tells_reboot,
         twin=twin,
         file_size=file_size,
+        program_size=program_size,
+        ring=ring,
+        connections=5,
     )
 
 
@@ -106,10 +128,26 @@ BOARDS = {
             file_size=200_000,
         ),
         # Prints "MPY: soft reboot" when all sockets are closed: ports/esp8266/main.c, soft_reset().
-        Kind("esp8266", BUILD / "board-esp8266" / "micropython", tells_reboot=False, twin=False, file_size=200_000),
+        Kind(
+            "esp8266",
+            BUILD / "board-esp8266" / "micropython",
+            tells_reboot=False,
+            twin=False,
+            file_size=200_000,
+            program_size=2_000,
+            ring=255,
+        ),
         # lwIP itself, on a Cortex-M3 that QEMU emulates; and the same as near to an ESP8266 as that gets.
         _emulated("lwip", "board-lwip"),
-        _emulated("lwip-esp8266", "board-lwip-esp8266", tells_reboot=False, twin=False, file_size=20_000),
+        _emulated(
+            "lwip-esp8266",
+            "board-lwip-esp8266",
+            tells_reboot=False,
+            twin=False,
+            file_size=20_000,
+            program_size=2_000,
+            ring=255,
+        ),
         # The first with the faults of MicroPython's own cured, for races that would strike them.
         _emulated("lwip-patched", "board-lwip-patched"),
     )
