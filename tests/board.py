@@ -58,7 +58,7 @@ class Kind:
     program_size: int = 50_000
     # How many bytes the stdin ring buffer takes: an ESP32's of 260, an ESP8266's of 256, an RP2's of 512 bytes.
     ring: int = 259
-    # How many TCP connections it can have, with those that it has closed and the other end has not, which stay for 20 s:
+    # How many TCP connections it can have; those that it has closed and the other end has not stay for 20 s:
     # MEMP_NUM_TCP_PCB and TCP_FIN_WAIT_TIMEOUT of lwIP.
     connections: int = 100
     # Is one of those that test _webrepl_shim/_webrepl.py, too: it takes heap that an ESP8266 has not, and an ESP32's
