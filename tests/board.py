@@ -61,6 +61,8 @@ class Kind:
     # How many TCP connections it can have; those that it has closed and the other end has not stay for 20 s:
     # MEMP_NUM_TCP_PCB and TCP_FIN_WAIT_TIMEOUT of lwIP.
     connections: int = 100
+    # Its only interface is a cable, which is not asked for its address: on mimxrt and STM32, LAN() starts it anew.
+    cable: bool = False
     # Is one of those that test _webrepl_shim/_webrepl.py, too: it takes heap that an ESP8266 has not, and an ESP32's
     # ticks and versions make no difference to it.
     twin: bool = True
@@ -68,6 +70,10 @@ class Kind:
     def rounds(self, n: int) -> int:
         """Return how often to do what a test does n times: an emulated board takes longer for it."""
         return n // 5 if self.emulated else n
+
+    def shown(self, port: int) -> str:
+        """Return what start() says it listens on."""
+        return f"port {port}" if self.cable else f"http://{self.address}:{port}/"
 
 
 def _esp32(name: str, *, heard_computing: bool = False, **environment: str) -> Kind:
@@ -98,6 +104,7 @@ def _emulated(
         emulated=True,
         address="10.0.2.15",
         client_address="10.0.2.2",
+        cable=True,
         tells_reboot=tells_reboot,
         twin=twin,
         file_size=file_size,
