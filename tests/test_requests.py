@@ -1,4 +1,8 @@
-"""The requests that strangers send: RFC 6455 §4.2.1 and RFC 9112, lawful and not, in any pieces."""
+"""The requests that strangers send: RFC 6455 §4.2.1 and RFC 9112, lawful and not, in any pieces.
+
+The parser runs on one board, as it sees no socket there. Over sockets, all requests are made in each way on an ESP32's
+and on lwIP; the other usual boards, which share their sockets with one of these, get each request once.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from board import TIMEOUT, Board, write_flash
+from board import TIMEOUT, Board, Kind, boot, free_port, write_flash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -261,6 +265,10 @@ def answer(board: Board, pieces: list[bytes]) -> bytes:
         try:
             for piece in pieces:
                 s.sendall(piece)
+            if not pieces:
+                # lwIP ports lose an end that comes before accept().
+                while board.run("import webrepl; print(len(webrepl._requests))") == "0":
+                    pass
             with contextlib.suppress(OSError):
                 s.shutdown(socket.SHUT_WR)
             while part := s.recv(4096):
@@ -276,10 +284,38 @@ def status(data: bytes) -> str:
     return data.partition(b"\r\n")[0].decode()
 
 
-@pytest.mark.parametrize("name", REQUESTS)
-@pytest.mark.parametrize("size", [1, 20, 100_000])
-def test_answer(board: Board, name: str, size: int) -> None:
+@pytest.fixture(scope="module")
+def shared_boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Board]]:
+    """Return the boards that all requests are made to, one of each kind."""
+    boards: dict[str, Board] = {}
+    yield boards
+    for board in boards.values():
+        board.stop()
+
+
+@pytest.fixture
+def shared(
+    shared_boards: dict[str, Board],
+    kind: Kind,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Board:
+    """Return the board of this kind that all requests are made to."""
+    if kind.name not in shared_boards:
+        flash, port = tmp_path_factory.mktemp(kind.name), free_port()
+        write_flash(flash, port)
+        shared_boards[kind.name] = boot(flash, kind, port=port)
+        shared_boards[kind.name].wait(">>> ")
+    board = shared_boards[kind.name]
+    request.node.boards = [board]
+    return board
+
+
+def check_answer(board: Board, name: str, size: int) -> None:
+    """Make a request in segments of this size; check what the client gets and what the serial console shows."""
     request, outcome = REQUESTS[name]
+    board.skip()
+    begin = len(board.text)
     data = answer(board, [request[i : i + size] for i in range(0, len(request), size)])
     if isinstance(outcome, bytes):
         head, _, rest = data.partition(b"\r\n\r\n")
@@ -291,6 +327,7 @@ def test_answer(board: Board, name: str, size: int) -> None:
         }
         assert accept(outcome) in head
         assert rest.startswith(b"\x81\x0aPassword: ")
+        board.wait("dupterm: EOF received, deactivating\r\n")
     elif outcome is PAGE:
         assert status(data) == "HTTP/1.1 200 OK"
         assert b"webrepl_content.js" in data
@@ -303,8 +340,29 @@ def test_answer(board: Board, name: str, size: int) -> None:
     else:
         assert data == b""
     board.run("print(1)")
-    console = re.sub(r"raw REPL.*?>>> ", "", board.text.split(">>> ", 1)[1], flags=re.DOTALL)
+    # QEMU shows there, too, what its network drops when much comes at once.
+    console = re.sub(r"raw REPL.*?>>> |qemu-system-arm: Slirp: [^\n]*\n", "", board.text[begin:], flags=re.DOTALL)
     assert len(console.strip().splitlines()) <= (2 if isinstance(outcome, bytes) else 0), console
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_answer(shared: Board, name: str) -> None:
+    check_answer(shared, name, 100_000)
+
+
+@pytest.mark.boards("esp32", "lwip", reason="one of each stack")
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("size", [1, 20])
+def test_answer_to_pieces(shared: Board, name: str, size: int) -> None:
+    check_answer(shared, name, size)
+
+
+def test_connections_that_end_at_once_take_no_place(board: Board) -> None:
+    # Where the end comes before accept(), lwIP ports lose it: _lwip_tcp_recv_unaccepted() in extmod/modlwip.c.
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT) as s:
+            s.shutdown(socket.SHUT_WR)
+    assert b" 101 " in answer(board, [LAWFUL])
 
 
 def test_answer_of_rfc_6455(board: Board) -> None:
