@@ -1,4 +1,7 @@
-"""A browser that opens the board's address: the page, its script from another server, and back to the board."""
+"""A browser that opens the board's address: the page, its script from another server, and back to the board.
+
+Runs on an ESP32 with its ticks, which browsers have to wait for, and on lwIP: the two stacks that there are.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from board import PASSWORD, ROOT, Board, write_flash
 from client import Client
 from playwright.sync_api import Browser, Page, sync_playwright
 
-pytestmark = pytest.mark.boards("esp32", "edge", reason="what a browser does differently, it does on any board")
+pytestmark = pytest.mark.boards("esp32-ticks", "lwip", reason="one of each stack, as slow as it is")
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
