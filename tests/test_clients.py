@@ -1,4 +1,7 @@
-"""The tools that people use with WebREPL, each driven for real against a virtual board."""
+"""The tools that people use with WebREPL, each driven for real against a virtual board.
+
+Runs on an ESP32 with its ticks, which tools have to wait for, and on lwIP: the two stacks that there are.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ import pytest
 from board import PASSWORD, ROOT, TIMEOUT, Board, BoardError, write_flash
 from client import Client
 
-pytestmark = pytest.mark.boards("esp32", "edge", reason="what a client does differently, it does on any board")
+pytestmark = pytest.mark.boards("esp32-ticks", "lwip", reason="one of each stack, as slow as it is")
 
 BIN = ROOT / "build" / "venv-clients" / "bin"
 SESSIONS = Path(__file__).parent / "clients"
@@ -128,6 +131,7 @@ def test_mpfshell_repl(fixed_board: str) -> None:
         # The way back to its shell is left out: its terminal may still be reading, and take what the shell waits for.
 
 
+@pytest.mark.boards("esp32-ticks", "edge", reason="it imports machine.Pin, which the emulated board has not")
 def test_belay(board: Board, tmp_path: Path) -> None:
     (tmp_path / "sync" / "data").mkdir(parents=True)
     (tmp_path / "sync" / "settings.py").write_text(TEXT)
