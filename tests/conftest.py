@@ -12,6 +12,8 @@ from board import boot as boot_board
 
 # The protocol, which the C module _webrepl and its twin have in common.
 TESTED_WITH_BOTH = ("test_files", "test_repl")
+# What the twin does otherwise.
+TESTED_WITH_TWIN = ("test_twin",)
 
 
 MARKS = (
@@ -51,6 +53,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for case in cases
             if BOARDS[str(case.values[1])].twin
         ]
+    if metafunc.module.__name__ in TESTED_WITH_TWIN:
+        cases = [pytest.param("python", *case.values[1:], marks=case.marks) for case in cases]
     if "implementation" in metafunc.fixturenames:
         metafunc.parametrize(("implementation", "kind"), cases, indirect=True)
     else:
