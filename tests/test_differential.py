@@ -4,6 +4,8 @@ Hypothesis makes up sessions. Left out is what the C module is unsafe at, which 
 - There are files for all requests, which are well formed; the password is wrong at most once in a row.
 - What is put comes in frames of which the C module loses no byte, and only the twin gets them in pieces of TCP.
 - Ping, pong and close have content before the login only, where both take it for typed.
+
+Runs on two boards of the fastest kind, esp32, as it is about bytes, not about when they come.
 """
 
 from __future__ import annotations

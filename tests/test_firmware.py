@@ -1,4 +1,7 @@
-"""webrepl frozen into firmware by MicroPython's own tools, its version, and the names that others rely on."""
+"""webrepl frozen into firmware by MicroPython's own tools, its version, and the names that others rely on.
+
+Runs on no board: it is the build of four ports that is looked at.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The budgets of flash and heap that make the server fit into small boards."""
+"""The budgets of flash and heap that make the server fit into small boards.
+
+Runs on the unix board, with words of 32 and 64 bits, as what is measured is the same on all others.
+"""
 
 from __future__ import annotations
 
