@@ -75,12 +75,16 @@ mkdir -p build
 exec 9>build/lock
 flock 9
 
-# The Makefile writes this when MICROPY_DIR has changed: what was made of another source is of no use.
+# The Makefile writes this when MICROPY_DIR has changed: what was made of another source is of no use, nor with other
+# options, which make does not look at.
 for made in "$out/micropython" build/mpy-cross/mpy-cross; do
     if [ build/micropy_dir -nt $made ]; then
         rm -rf "${made%/*}"
     fi
 done
+if [ -n "$(find _webrepl_shim/unix/mpconfigvariant.* -newer "$out/micropython" 2>/dev/null)" ]; then
+    rm -rf "$out"
+fi
 
 source=$root/build/micropython-$micropython_version
 if [ -z "${MICROPY_DIR:-}" ] || ! has_libraries "$MICROPY_DIR"; then

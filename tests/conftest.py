@@ -19,6 +19,7 @@ TESTED_WITH_TWIN = ("test_twin",)
 MARKS = (
     "boards(*kinds, reason): the kinds of board that this test runs on, if not on the usual ones of board.BOARDS",
     "fails_on(*kinds, reason): what this test shows on these boards is not as it should be",
+    "twin: a test that runs with the twin in Python of the C module _webrepl, too",
     "c_module(reason): a test of the C module _webrepl where its twin in Python differs",
 )
 
@@ -47,7 +48,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" not in metafunc.fixturenames:
         return
     cases = [pytest.param("c", *case.values, marks=case.marks) for case in kinds(metafunc.definition)]
-    if metafunc.module.__name__ in TESTED_WITH_BOTH and not metafunc.definition.get_closest_marker("c_module"):
+    marked = metafunc.definition.get_closest_marker
+    if marked("twin") or (metafunc.module.__name__ in TESTED_WITH_BOTH and not marked("c_module")):
         cases += [
             pytest.param("python", *case.values[1:], marks=case.marks)
             for case in cases

@@ -287,7 +287,7 @@ def test_ping_with_a_payload_is_not_typed(board: Board) -> None:
 # Connections at the wrong moment.
 
 
-# An ESP8266 has no receive buffers left in a transfer, so that the SYN itself is lost, and TCP's next try takes seconds.
+# An ESP8266 has no receive buffers left in a transfer: the SYN itself is lost, and TCP's next try takes seconds.
 @pytest.mark.boards("edge", "lwip", reason="their queue of events is full in a transfer")
 def test_connection_made_during_a_put_is_served(board: Board) -> None:
     """At the latest when it ends, though nobody else comes and its event has been lost."""
