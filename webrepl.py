@@ -2,11 +2,12 @@
 # MIT license; Copyright (c) 2026 the WebREPL authors
 #
 # Who calls what:
-#   listen_s has a connection   -> _on_connection -> _on_request, for each piece of its request -> _attach
-#   client_s has something      -> _on_input -> os.dupterm_notify -> _Terminal.readinto -> the stdin ring buffer
-#   the REPL waits for a key    -> _Terminal.readinto, on ports that read os.dupterm there
-#   something is printed        -> _Terminal.write
-#   _timer, while there is a client: what was printed is sent, and what has got lost is looked for
+#   listen_s has a connection   -> _on_connection -> _on_request, for each piece of the request -> _advance -> _attach
+#   client_s has something      -> _on_input -> os.dupterm_notify -> Terminal.readinto -> the stdin ring buffer
+#   the REPL waits for a key    -> Terminal.readinto, on ports that read os.dupterm there
+#   something is printed        -> Terminal.write
+#   _webrepl and websocket (C)  -> Terminal.feed for what comes, Terminal.keep for what they answer
+#   _timer, while somebody is connected -> _on_timer: sends what was printed, looks for events that have got lost
 # The first two are socket callbacks. On lwIP ports (ESP8266, RP2, STM32, mimxrt) the scheduler runs them between two
 # bytecodes; on an ESP32 they are called directly where the board waits, and can interrupt each other when they wait.
 
@@ -374,7 +375,7 @@ def _terminal_type():
                 self.send()
                 if self.torn:
                     left += _REST_TIMEOUT
-                elif not _by_ticks:
+                elif not (_by_ticks and self.logged_in):
                     left = 0
                 if left <= 0:
                     return None
