@@ -286,38 +286,44 @@ def slow_client(port: int, room: int = 4096) -> Client:
     return c
 
 
-def test_client_that_does_not_read_is_given_up(board: Board, kind: Kind) -> None:
+def wait_still(board: Board) -> None:
+    """Wait until a board that prints without end has filled all buffers, and waits for its client."""
+    shown = -1
+    while shown != len(board.log):
+        shown = len(board.log)
+        time.sleep(0.3)
+
+
+@pytest.mark.boards("esp32", "edge", "lwip", reason="QEMU's network has buffers of 4 MB, which take 15 s to fill")
+def test_client_that_does_not_read_is_given_up(board: Board) -> None:
     with slow_client(board.port) as c:
         c.type("import time\r")
         c.wait(">>> $")
-        c.type(f"for i in range({kind.rounds(8000)}): print('x' * 999)\r\r")
+        c.type("for i in range(8000): print('x' * 999)\r\r")
         board.wait("xxx\r\n")
+        wait_still(board)
         start = time.monotonic()
-        board.wait("WebREPL client is gone\r\n", timeout=30)
-        waited = time.monotonic() - start
-        # The 2 s that it gets, and the time to fill the buffers.
-        assert 1.9 < waited < 8
+        board.wait("WebREPL client is gone\r\n")
+        # The 2 s that it gets, but for those that it took to see that the board waits.
+        assert 1 < time.monotonic() - start < 3
         board.wait(">>> ", timeout=30)
         assert board.run("print(webrepl.client_s)") == "None"
         with Client(board.port) as c2:
             assert c2.run("print(6*7)") == "42"
 
 
-def test_keys_while_a_write_waits(board: Board, kind: Kind) -> None:
+@pytest.mark.boards("esp32", "edge", reason="QEMU's network has buffers of 4 MB, which take 15 s to fill")
+def test_keys_while_a_write_waits(board: Board) -> None:
     """The callback comes in the middle of a write, and has to leave the socket alone."""
-    lines = kind.rounds(8000)
     with slow_client(board.port, 65536) as c:
-        c.type(f"for i in range({lines}): print('%06d' % i + 'x' * 1016)\r\r")
-        shown = -1
-        while shown != len(board.log):
-            shown = len(board.log)
-            time.sleep(0.2)
+        c.type("for i in range(8000): print('%06d' % i + 'x' * 1016)\r\r")
+        wait_still(board)
         c.type("print(6*7)\r")
         time.sleep(0.2)
         got = bytearray()
         while not got.endswith(b"\r\n42\r\n>>> "):
             got += bytes(c.ws.recv_data()[1])
-        assert got.count(b"x" * 1016 + b"\r\n") == lines
+        assert got.count(b"x" * 1016 + b"\r\n") == 8000
         assert "gone" not in board.text
 
 
