@@ -212,6 +212,30 @@ def _terminal_type():
     class Terminal(io.IOBase):
         """The client: what os.dupterm() gets, in front of the C modules, and the stream behind them."""
 
+        # Whose it is, when it came, and, from the right password on, that it has logged in.
+        ip: str
+        start: int
+        logged_in: bool
+        # True while something is read or sent: what comes in between must leave the socket alone.
+        busy: bool
+        # True if Ctrl-C struck here and has to be handed on to the program.
+        interrupted: bool
+        # When it was asked if it is there, in ticks, or None if it has been heard of since.
+        asked: int | None
+        # Until when C may read on, in ticks, or None; if it would lose a byte if there was nothing more.
+        end: int | None
+        torn: bool
+        # How much was typed since the stdin ring buffer was last seen empty, and since when that is too much, in ticks.
+        count: int
+        full: int
+        # What has come of a frame's header, what is to be passed on of it, and what is left of its payload.
+        frame: bytes
+        head: bytes
+        left: int
+        # The first bytes of a character whose last are still to come, and frames that are to be sent.
+        half: bytes
+        out: bytearray
+
         # For os.dupterm(), which gives up a stream that raises. Ctrl-C strikes at any branch.
 
         def readinto(self, buf):
@@ -231,7 +255,7 @@ def _terminal_type():
                     else:
                         if self.count == _RING:
                             self.count += 1
-                            self.full = time.ticks_ms()
+                            self.full = time.ticks_ms()  # type: ignore[assignment]
                         if time.ticks_diff(time.ticks_ms(), self.full) < _RING_TIMEOUT:
                             _wake(_SEND_PERIOD)
                             return None
@@ -508,26 +532,12 @@ def _attach(cl, ip):
     gc.collect()
     make = _terminal_type()
     terminal = make()
-    # Whose it is, when it came, and, from the right password on, that it has logged in.
     terminal.ip = ip
-    terminal.start = time.ticks_ms()
-    terminal.logged_in = False
-    # True while something is read or sent: what comes in between must leave the socket alone.
-    terminal.busy = False
-    # True if Ctrl-C struck here and has to be handed on to the program.
-    terminal.interrupted = False
-    # When it was asked if it is there, in ticks, or None if it has been heard of since.
-    terminal.asked = None
-    # Until when C may read on, in ticks, or None; if it would lose a byte if there was nothing more.
-    terminal.end = None
-    terminal.torn = False
-    # What has come of a frame's header, what is to be passed on of it, and what is left of its payload.
-    terminal.frame = terminal.head = b""
-    terminal.left = 0
-    # How much was typed since the stdin ring buffer was last seen empty.
-    terminal.count = 0
-    # The first bytes of a character whose last are still to come, and frames that are to be sent.
-    terminal.half = b""
+    terminal.start = time.ticks_ms()  # type: ignore[assignment]
+    terminal.logged_in = terminal.busy = terminal.interrupted = terminal.torn = False
+    terminal.asked = terminal.end = None
+    terminal.count = terminal.left = 0
+    terminal.frame = terminal.head = terminal.half = b""
     terminal.out = bytearray()
     # A stream of the same kind, for `websocket`.
     frames = make()
@@ -730,7 +740,7 @@ def setup_conn(port: int, accept_handler):
             import network
 
             # The station, the access point, and the cable, which other ports would start anew.
-            nic = network.WLAN(i) if i < 2 else network.LAN()
+            nic = network.WLAN(i) if i < 2 else network.LAN()  # type: ignore[call-arg]
             if nic.active():
                 print("WebREPL server started on", "http://%s:%d/" % (nic.ifconfig()[0], port))
                 shown = True
