@@ -459,7 +459,7 @@ def _terminal_type():
         def begin(self):
             """Remember when a program has begun to wait for a transfer."""
             if self.end is None:
-                self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
+                self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)  # type: ignore[assignment]
 
     return Terminal
 
