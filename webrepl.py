@@ -742,7 +742,7 @@ def setup_conn(port: int, accept_handler):
             # The station, the access point, and the cable, which other ports would start anew.
             nic = network.WLAN(i) if i < 2 else network.LAN()  # type: ignore[call-arg]
             if nic.active():
-                print("WebREPL server started on", "http://%s:%d/" % (nic.ifconfig()[0], port))
+                print("WebREPL server started on", "http://%s:%d/" % (nic.ifconfig()[0], port))  # type: ignore[union-attr]
                 shown = True
         except Exception:
             # A port without it, or one that wants to be told its pins.
