@@ -109,8 +109,9 @@ _SO_CALLBACK = const(20)
 _STREAM_CLOSE = const(4)
 # The opcode of a ping: RFC 6455 §5.5.2. Those below it, of control frames, are close.
 _PING = const(9)
-# All that sockets raise, and nothing that files do, is at or above this on any port.
+# What sockets raise, and files do not: this or above, or the other.
 _ECONNABORTED = const(103)
+_EPIPE = const(32)
 _ETIMEDOUT = const(110)
 # It has done its work when this is compiled, and each name here takes heap for good.
 del const
@@ -232,6 +233,9 @@ def _terminal_type():
         frame: bytes
         head: bytes
         left: int
+        # What the last read has brought, of a header and of a payload.
+        data: bytes | None
+        got: int | None
         # The first bytes of a character whose last are still to come, and frames that are to be sent.
         half: bytes
         out: bytearray
@@ -267,8 +271,11 @@ def _terminal_type():
                     n = self.webrepl.readinto(buf)
                     if n:
                         self.count += 1
-                    else:
-                        self.send()
+                        return n
+                    self.send()
+                    if self.interrupted:
+                        self.interrupted = False
+                        raise KeyboardInterrupt
                     return n
                 finally:
                     self.busy = False
@@ -277,7 +284,7 @@ def _terminal_type():
                 return 1
             except OSError as e:
                 # A connection that broke has ended; a file that cannot be opened is to be told.
-                if e.errno < _ECONNABORTED:
+                if e.errno < _ECONNABORTED and e.errno != _EPIPE:
                     raise
                 return 0
 
@@ -367,7 +374,18 @@ def _terminal_type():
         # For `websocket`.
 
         def feed(self, buf):
-            """Read for C. In a transfer, wait a little for what comes next, and long for the rest of it."""
+            """Read for C, which must not miss what was read because of Ctrl-C."""
+            # No branch between the two.
+            self.left -= self.got
+            self.got = 0
+            while True:
+                try:
+                    return self.read(buf)
+                except KeyboardInterrupt:
+                    self.interrupted = True
+
+        def read(self, buf):
+            """Read a piece of a frame. In a transfer, wait a little for what comes next, and long for its rest."""
             while True:
                 left = 0
                 if self.end is not None:
@@ -382,14 +400,15 @@ def _terminal_type():
                     self.head = self.head[n:]
                     return n
                 if self.left:
-                    n = client_s.readinto(buf, min(len(buf), self.left))
-                    if n is not None:
-                        self.left -= n
+                    if not self.got:
+                        self.got = client_s.readinto(buf, min(len(buf), self.left))
+                    if self.got is not None:
                         # C takes one byte, then what it belongs to: of a file, or of a request.
                         self.torn = self.logged_in and len(buf) == 1
                         if not self.torn:
                             self.begin()
-                        return n
+                        return self.got
+                    self.got = 0
                 else:
                     n = self.next_frame()
                     if n:
@@ -414,6 +433,10 @@ def _terminal_type():
             C would take what a ping or a close frame brings for typed. RFC 6455 §5.2, §5.5.
             """
             while True:
+                if self.data:
+                    # No branch between the two.
+                    self.frame += self.data
+                    self.data = None
                 frame = self.frame
                 control = size = 2
                 if len(frame) > 1:
@@ -421,11 +444,10 @@ def _terminal_type():
                     length = frame[1] & 127
                     size = 2 + (frame[1] >> 7) * 4 + (length if control else 2 * (length == 126))
                 if len(frame) < size:
-                    data = client_s.read(size - len(frame))
-                    if not data:
-                        return None if data is None else 0
+                    self.data = client_s.read(size - len(frame))
+                    if not self.data:
+                        return None if self.data is None else 0
                     self.asked = None
-                    self.frame = frame + data
                     continue
                 self.frame = b""
                 if not control and length < 127:
@@ -535,8 +557,8 @@ def _attach(cl, ip):
     terminal.ip = ip
     terminal.start = time.ticks_ms()  # type: ignore[assignment]
     terminal.logged_in = terminal.busy = terminal.interrupted = terminal.torn = False
-    terminal.asked = terminal.end = None
-    terminal.count = terminal.left = 0
+    terminal.asked = terminal.end = terminal.data = None
+    terminal.count = terminal.left = terminal.got = 0
     terminal.frame = terminal.head = terminal.half = b""
     terminal.out = bytearray()
     # A stream of the same kind, for `websocket`.

@@ -195,6 +195,8 @@ class Board:
         # One more that a test may have the board listen on.
         self.other_port = free_port()
         self.log = bytearray()
+        # If it is right that it has ended.
+        self.may_end = False
         self._seen = 0
         self._ended = False
         self._news = threading.Condition()
@@ -245,6 +247,11 @@ class Board:
         with contextlib.suppress(OSError):
             os.close(self._console)
         self._reader.join(TIMEOUT)
+
+    def wait_end(self) -> int:
+        """Wait until the board has ended, as it is to; return its exit status."""
+        self.may_end = True
+        return self.process.wait(TIMEOUT)
 
     @property
     def text(self) -> str:

@@ -19,8 +19,10 @@ import pytest
 from board import BOARDS, FIRMWARE, ROOT, Board, Kind, free_port, write_flash
 from client import Client
 
-pytestmark = pytest.mark.boards("esp32", reason="what is tested is the unix board itself")
-BOTH = pytest.mark.boards("esp32", "edge", reason="what is tested is the unix board itself, with either kind of events")
+pytestmark = pytest.mark.boards("esp32-ticks", reason="what is tested is the unix board itself")
+BOTH = pytest.mark.boards(
+    "esp32-ticks", "edge", reason="what is tested is the unix board itself, with either kind of events"
+)
 
 MakeBoard = Callable[..., Board]
 Connect = Callable[..., list[socket.socket]]

@@ -211,7 +211,7 @@ def test_nothing_is_left_of_a_board_that_is_killed(make: MakeBoard, name: str) -
     board = make(name)
     board.run(LISTEN.format(port=board.port))
     board.process.kill()
-    board.process.wait()
+    board.wait_end()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)
 
@@ -506,7 +506,7 @@ def test_fault_is_told_and_ends_the_board(plain: Board) -> None:
     plain.type("import machine; machine.mem32[4]\r")
     match = plain.wait(r"\*\*\* Fault: r0=.* pc=[0-9a-f]{8} .* mmfar=00000004 .*?\n(.*?)\n.*\n")
     assert b"machine_mem_subscr at machine_mem.c:" in match[1]
-    assert plain.process.wait(TIMEOUT) == 1
+    assert plain.wait_end() == 1
 
 
 def reset_before_setsockopt(board: Board) -> None:
@@ -521,7 +521,7 @@ def test_reset_before_setsockopt_crashes(plain: Board) -> None:
     reset_before_setsockopt(plain)
     match = plain.wait(r"\*\*\* Fault: .*?\n(.*?)\n.*\n")
     assert b"lwip_socket_setsockopt at modlwip.c:" in match[1]
-    assert plain.process.wait(TIMEOUT) == 1
+    assert plain.wait_end() == 1
 
 
 def test_reset_before_setsockopt_is_cured(make: MakeBoard) -> None:
@@ -553,7 +553,7 @@ def test_reset_after_close_crashes(make: MakeBoard) -> None:
     reset_after_close(board)
     match = board.wait(r"\*\*\* Fault: .*?\n(.*?)\n.*\n")
     assert b"_lwip_tcp_err_unaccepted at modlwip.c:" in match[1]
-    assert board.process.wait(TIMEOUT) == 1
+    assert board.wait_end() == 1
 
 
 def test_reset_after_close_is_cured(make: MakeBoard) -> None:

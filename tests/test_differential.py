@@ -142,7 +142,7 @@ class Peer:
             self.board.wait_idle()
             self.receive()
         self.socket.close()
-        self.board.wait("dupterm: EOF received, deactivating\r\n")
+        self.board.wait("(dupterm: EOF received, deactivating|WebREPL client is gone)\r\n")
         self.board.wait_idle()
 
 
