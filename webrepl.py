@@ -107,7 +107,8 @@ _FROM = const("WebREPL connection from")
 _SO_CALLBACK = const(20)
 # The ioctl() request of close(), as in py/stream.h.
 _STREAM_CLOSE = const(4)
-# The opcode of a ping: RFC 6455 §5.5.2. Those below it, of control frames, are close.
+# The opcodes of a close frame and of a ping: RFC 6455 §5.2.
+_CLOSE = const(8)
 _PING = const(9)
 # What sockets raise, and files do not: this or above, or the other.
 _ECONNABORTED = const(103)
@@ -247,6 +248,8 @@ def _terminal_type():
             try:
                 if self.interrupted:
                     self.interrupted = False
+                    # os.dupterm_notify() stops here, and lwIP ports don't call again for what has come.
+                    _wake(_SEND_PERIOD)
                     raise KeyboardInterrupt
                 if self.busy:
                     _wake(_SEND_PERIOD)
@@ -275,6 +278,7 @@ def _terminal_type():
                     self.send()
                     if self.interrupted:
                         self.interrupted = False
+                        _wake(_SEND_PERIOD)
                         raise KeyboardInterrupt
                     return n
                 finally:
@@ -417,7 +421,8 @@ def _terminal_type():
                         return 0
                 self.send()
                 if self.torn:
-                    left += _REST_TIMEOUT
+                    self.begin()
+                    left = time.ticks_diff(self.end, time.ticks_ms()) + _REST_TIMEOUT
                 elif not (_by_ticks and self.logged_in):
                     left = 0
                 if left <= 0:
@@ -438,11 +443,16 @@ def _terminal_type():
                     self.frame += self.data
                     self.data = None
                 frame = self.frame
-                control = size = 2
+                control = size = length = 2
                 if len(frame) > 1:
                     control = frame[0] & 8
                     length = frame[1] & 127
                     size = 2 + (frame[1] >> 7) * 4 + (length if control else 2 * (length == 126))
+                opcode = frame[0] & 15 if frame else 0
+                if opcode == _CLOSE or length > (125 if control else 126):
+                    # Or what is too long: RFC 6455 §5.5, or 64 KiB or more.
+                    self.out.extend(b"\x88\x00")
+                    return 0
                 if len(frame) < size:
                     self.data = client_s.read(size - len(frame))
                     if not self.data:
@@ -450,15 +460,10 @@ def _terminal_type():
                     self.asked = None
                     continue
                 self.frame = b""
-                if not control and length < 127:
+                if not control:
                     self.head = frame
                     self.left = frame[2] << 8 | frame[3] if length == 126 else length
                     return True
-                opcode = frame[0] & 15
-                if opcode < _PING:
-                    # A close frame, or one of 64 KiB or more.
-                    self.out.extend(b"\x88\x00")
-                    return 0
                 if opcode == _PING and self.logged_in and size == 6 + length:
                     self.out.append(0x8A)
                     self.out.append(length)
@@ -466,17 +471,21 @@ def _terminal_type():
                         self.out.append(frame[6 + i] ^ frame[2 + (i & 3)])
 
         def keep(self, buf):
-            """Keep a piece of a frame, to be sent with the other."""
+            """Keep a piece of a frame, to be sent with the other, which C would not write after Ctrl-C."""
             self.out.extend(buf)
             self.torn = False
-            if not self.logged_in:
-                # Nothing else that a stranger sends makes C say this.
-                self.logged_in = b"connected" in buf
-                if self.logged_in or b"denied" in buf:
-                    _note(self.ip, self.logged_in)
-            elif buf[0] == 0x82:
-                self.begin()
-            return len(buf)
+            try:
+                if not self.logged_in:
+                    # Nothing else that a stranger sends makes C say this.
+                    self.logged_in = b"connected" in buf
+                    if self.logged_in or b"denied" in buf:
+                        _note(self.ip, self.logged_in)
+                elif buf[0] == 0x82:
+                    self.begin()
+                return len(buf)
+            except KeyboardInterrupt:
+                self.interrupted = True
+                return len(buf)
 
         def begin(self):
             """Remember when a program has begun to wait for a transfer."""
