@@ -353,6 +353,8 @@ def _terminal_type():
                     self.send()
             finally:
                 self.busy = False
+            if self.interrupted:
+                raise KeyboardInterrupt
             return size
 
         def send(self):
@@ -369,6 +371,8 @@ def _terminal_type():
                     elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
                         raise OSError(_ETIMEDOUT)
                     else:
+                        # It cannot have answered a ping yet, and need not.
+                        self.asked = None
                         time.sleep_ms(_SEND_PERIOD)
                 except KeyboardInterrupt as e:
                     interrupt = e

@@ -140,7 +140,7 @@ BOARDS = {
             BUILD / "board-esp8266" / "micropython",
             tells_reboot=False,
             twin=False,
-            file_size=200_000,
+            file_size=20_000,
             program_size=2_000,
             ring=255,
         ),
