@@ -455,7 +455,10 @@ def _terminal_type():
                 opcode = frame[0] & 15 if frame else 0
                 if opcode == _CLOSE or length > (125 if control else 126):
                     # Or what is too long: RFC 6455 §5.5, or 64 KiB or more.
-                    self.out.extend(b"\x88\x00")
+                    if self.data is None:
+                        # Once: C may ask again.
+                        self.out.extend(b"\x88\x00")
+                        self.data = b""
                     return 0
                 if len(frame) < size:
                     self.data = client_s.read(size - len(frame))
