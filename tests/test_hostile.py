@@ -474,7 +474,6 @@ def test_no_dupterm_notify(board: Board) -> None:
     assert not eval(board.run("import os; print(hasattr(os, 'dupterm_notify'))"))
     assert "200 OK" in page(board)
     with Client(board.port, login=False) as c:
-        c.wait("Password: ")
         assert in_use(board)
         c.login()
         assert c.run("print(6*7)") == "42"
