@@ -114,7 +114,7 @@ def test_ctrl_c_stops_a_program_that_prints(board: Board) -> None:
 
 
 # Not on STM32: where Ctrl-C strikes in what sends the print, only os.dupterm_notify() hands it on, as README.md says.
-@pytest.mark.boards(*(kind for kind in REPL if kind != "stm32"), reason="STM32 has no os.dupterm_notify()")
+@pytest.mark.boards(*USUAL, "esp8266", reason="STM32 has no os.dupterm_notify()")
 def test_ctrl_c_from_the_serial_console(board: Board) -> None:
     with Client(board.port) as c:
         c.type("while True: print('x')\r\r")
