@@ -455,6 +455,7 @@ def _terminal_type():
                 opcode = frame[0] & 15 if frame else 0
                 if opcode == _CLOSE or length > (125 if control else 126):
                     # Or what is too long: RFC 6455 §5.5, or 64 KiB or more.
+                    # What is left unread makes a reset of the end, on lwIP ports: they keep no place for it then.
                     if self.data is None:
                         # Once: C may ask again.
                         self.out.extend(b"\x88\x00")
@@ -465,6 +466,7 @@ def _terminal_type():
                     if not self.data:
                         return None if self.data is None else 0
                     self.asked = None
+                    self.begin()
                     continue
                 self.frame = b""
                 if not control:
@@ -476,6 +478,8 @@ def _terminal_type():
                     self.out.append(length)
                     for i in range(length):
                         self.out.append(frame[6 + i] ^ frame[2 + (i & 3)])
+                # A stranger may send these without end.
+                return True
 
         def keep(self, buf):
             """Keep a piece of a frame, to be sent with the other, which C would not write after Ctrl-C."""

@@ -91,6 +91,27 @@ def drip(s: socket.socket, stop: threading.Event) -> None:
             s.sendall(b"ET / HTTP/1.1\r\nX: ")
 
 
+@contextlib.contextmanager
+def sending(s: socket.socket, data: bytes) -> Iterator[None]:
+    """Send this again and again meanwhile."""
+    stop = threading.Event()
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            while not stop.is_set():
+                s.sendall(data)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        # It may wait for room.
+        s.shutdown(socket.SHUT_RDWR)
+        sender.join()
+
+
 @pytest.mark.parametrize("attack", [*SLOW, "drips", "many at once"])
 def test_no_stall(board: Board, attack: str) -> None:
     board.run(PROGRAM)
@@ -107,6 +128,23 @@ def test_no_stall(board: Board, attack: str) -> None:
                 stack.enter_context(connect(board)).sendall(REQUEST[:i])
         # In microseconds; of three tries, as the machine may have other things to do.
         assert min(int(board.run("print(longest_pause(300))")) for _ in range(3)) < 50_000
+
+
+# What a client may send without end at the password prompt: keys of an attempt that never ends, empty frames, pings.
+FLOODS = {
+    "keys": b"\x81\xfe\x01\x00mask" + bytes(256),
+    "empty frames": b"\x81\x80mask" * 40,
+    "pings": b"\x89\x80mask" * 40,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_flood_at_the_password_prompt(board: Board, flood: str) -> None:
+    board.run(PROGRAM)
+    with Client(board.port, login=False) as c:
+        assert c.ws.sock
+        with sending(c.ws.sock, FLOODS[flood]):
+            assert min(int(board.run("print(longest_pause(300))")) for _ in range(3)) < 50_000
 
 
 @pytest.mark.parametrize("attack", SLOW)
