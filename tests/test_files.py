@@ -36,6 +36,20 @@ def test_put_in_frames_of_any_size(board: Board, kind: Kind, chunk: int) -> None
         assert (board.flash / "data.bin").read_bytes() == data
 
 
+def test_get_with_all_acknowledgements_at_once(board: Board, kind: Kind) -> None:
+    """As many answers in a row as the heap has no room for."""
+    data = random.Random(2).randbytes(min(100_000, kind.file_size))
+    with Client(board.port) as c:
+        c.put("data.bin", data)
+        c.request(GET, "data.bin")
+        assert c.status() == 0
+        blocks = -(-len(data) // 256)
+        c.ws.send_binary(bytes(blocks + 1))
+        got = b"".join(c.take(int.from_bytes(c.take(2), "little")) for _ in range(blocks))
+        assert (got, c.take(2), c.status()) == (data, b"\0\0", 0)
+        assert c.run("print(6*7)") == "42"
+
+
 def test_put_replaces_a_file(board: Board) -> None:
     with Client(board.port) as c:
         c.put("a", b"long content")

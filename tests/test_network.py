@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import websocket
-from board import PASSWORD, TIMEOUT, Board, EmulatedBoard
+from board import PASSWORD, TIMEOUT, Board, EmulatedBoard, Kind, free_port
 from client import GET, PUT, Client
 
 MakeBoard = Callable[..., Board]
@@ -388,3 +388,32 @@ def test_serial_ctrl_c_while_a_write_waits(board: Board) -> None:
         assert numbers == list(range(len(numbers)))
         assert c.run("print(6*7)") == "42"
     assert "gone" not in board.text
+
+
+@pytest.mark.twin
+@pytest.mark.boards("esp32", "edge", reason="QEMU's serial port loses Ctrl-C in a storm of them")
+def test_ctrl_c_of_the_serial_console_spares_a_transfer(make_board: Callable[..., Board], kind: Kind) -> None:
+    port = free_port()
+    # While a program computes, an ESP32 looks at no socket: socket_events_handler() in ports/esp32/modsocket.c.
+    step = "pass" if kind.heard_computing else "time.sleep_ms(1)"
+    program = f"while True:\n try:\n  while True:\n   {step}\n except KeyboardInterrupt:\n  print('^C')\n"
+    board = make_board(f"import time, webrepl\nwebrepl.start(port={port})\n")
+    data = random.Random(1).randbytes(2_000_000)
+    with Client(port) as c:
+        board.type(f"exec({program!r})\r")
+        board.wait("\r\n")
+        done = threading.Event()
+
+        def interrupt() -> None:
+            while not done.wait(0.001):
+                board.type("\x03")
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        try:
+            c.put("data.bin", data)
+            assert c.get("data.bin") == data
+        finally:
+            done.set()
+            thread.join()
+        board.wait("\\^C")

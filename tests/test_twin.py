@@ -11,14 +11,13 @@ import random
 import shutil
 import socket
 import struct
-import threading
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import websocket
-from board import ROOT, TIMEOUT, TWIN, Board, Kind, free_port, write_flash
+from board import ROOT, TIMEOUT, TWIN, Board, free_port, write_flash
 from client import GET, PUT, Client
 
 pytestmark = pytest.mark.boards("esp32", "edge", reason="it looks at the process, which no emulated chip has")
@@ -263,33 +262,6 @@ def test_client_that_reads_no_answers_is_closed(board: Board) -> None:
         c.vanish()
     with Client(board.port) as c:
         assert c.run("print(6*7)") == "42"
-
-
-def test_ctrl_c_of_the_serial_console_spares_a_transfer(make_board: Callable[..., Board], kind: Kind) -> None:
-    port = free_port()
-    # While a program computes, an ESP32 looks at no socket: socket_events_handler() in ports/esp32/modsocket.c.
-    step = "pass" if kind.heard_computing else "time.sleep_ms(1)"
-    program = f"while True:\n try:\n  while True:\n   {step}\n except KeyboardInterrupt:\n  print('^C')\n"
-    board = make_board(f"import time, webrepl\nwebrepl.start(port={port})\n")
-    data = random.Random(1).randbytes(2_000_000)
-    with Client(port) as c:
-        board.type(f"exec({program!r})\r")
-        board.wait("\r\n")
-        done = threading.Event()
-
-        def interrupt() -> None:
-            while not done.wait(0.001):
-                board.type("\x03")
-
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        try:
-            c.put("data.bin", data)
-            assert c.get("data.bin") == data
-        finally:
-            done.set()
-            thread.join()
-        board.wait("\\^C")
 
 
 def test_transfer_allocates_nothing_per_chunk(make_board: Callable[..., Board]) -> None:
