@@ -95,6 +95,14 @@ def connection(board: Board, *, accept: str = ACCEPT) -> Iterator[socket.socket]
         yield sock
 
 
+def hears(sock: socket.socket) -> bool:
+    """Tell if something comes from the board."""
+    sock.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        return bool(sock.recv(1))
+    return False
+
+
 def reset(sock: socket.socket) -> None:
     """End a connection by a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -538,8 +546,9 @@ def reset_after_close(board: Board) -> None:
         waiting.append(socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT))
         # One after the other: lwIP keeps one packet for an address that it has yet to ask for.
         assert board.run("time.sleep_ms(100); " + PCBS) == f"{n + 1} 0 1"
-    board.run("s.close(); s = None; import gc; gc.collect()")
-    board.run("a = [bytearray(b'\\xff' * 64) for _ in range(gc.mem_free() // 200)]")
+    # -1 is a word of 1 bits, and a tuple two words and its items: so what was there is overwritten, wherever it lay.
+    board.run("import gc\nfill = lambda: [(-1,) * 6 for _ in range(gc.mem_free() // 64)]")
+    board.run("s.close(); s = None; gc.collect(); a = fill()")
     for sock in waiting:
         reset(sock)
 
@@ -560,6 +569,24 @@ def test_reset_after_close_is_cured(make: MakeBoard) -> None:
     board = make(PATCHED)
     reset_after_close(board)
     assert board.run("time.sleep_ms(200); " + PCBS).startswith("0 ")
+
+
+@pytest.mark.parametrize(("name", "heard"), [(LWIP, 4), (ESP8266, 4), (PATCHED, 5)])
+def test_close_of_a_listening_socket_breaks_another(make: MakeBoard, name: str, heard: int) -> None:
+    """extmod/modlwip.c, lwip_socket_ioctl(), takes it for a connection, and clears what lies behind the less that it is.
+
+    That is the number of the next byte that the fifth of all connections sends: from then on the other end and the board
+    tell each other without end that this number is wrong.
+    """
+    board = make(name)
+    board.run(LISTEN.format(port=board.port) + "connections = []")
+    with contextlib.ExitStack() as stack:
+        socks = []
+        for _ in range(5):
+            socks.append(stack.enter_context(socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)))
+            board.run("connections.append(s.accept()[0])")
+        board.type("s.close(); [cl.write(b'x') for cl in connections]\r")
+        assert [hears(sock) for sock in socks].count(True) == heard
 
 
 # WebREPL, and what makes one board an ESP8266.

@@ -60,6 +60,8 @@ extern void mphal_work(void);
 #define MICROPY_COMP_RETURN_IF_EXPR (0)
 #define MICROPY_PY_DELATTR_SETATTR (0)
 #define MICROPY_PY___FILE__ (0)
+// by the name it has in 1.29, too,
+#define MICROPY_MODULE___FILE__ (0)
 // of speed,
 #define MICROPY_OPT_LOAD_ATTR_FAST_PATH (0)
 #define MICROPY_OPT_MAP_LOOKUP_CACHE (0)
