@@ -43,7 +43,7 @@ firmware-lwip-patched: $(FIRMWARE_LWIP_PATCHED)
 
 test: $(FIRMWARE) $(FIRMWARE32) $(FIRMWARE_WITHOUT) $(FIRMWARE_STM32) $(FIRMWARE_ESP8266) \
 	$(FIRMWARE_LWIP) $(FIRMWARE_LWIP_ESP8266) $(FIRMWARE_LWIP_PATCHED) $(VENV)/.done $(CLIENTS)/.done build/stubs/esp32/.done
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # Build the client page, which is in the repository too, so that nobody else needs Node.js.
 page: page/node_modules/.done
