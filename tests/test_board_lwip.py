@@ -573,10 +573,10 @@ def test_reset_after_close_is_cured(make: MakeBoard) -> None:
 
 @pytest.mark.parametrize(("name", "heard"), [(LWIP, 4), (ESP8266, 4), (PATCHED, 5)])
 def test_close_of_a_listening_socket_breaks_another(make: MakeBoard, name: str, heard: int) -> None:
-    """extmod/modlwip.c, lwip_socket_ioctl(), takes it for a connection, and clears what lies behind the less that it is.
+    """extmod/modlwip.c, lwip_socket_ioctl(), takes it for a connection, and clears what lies behind it.
 
-    That is the number of the next byte that the fifth of all connections sends: from then on the other end and the board
-    tell each other without end that this number is wrong.
+    There is the number of the next byte that the fifth connection sends: from then on the other end and the board tell
+    each other without end that it is wrong.
     """
     board = make(name)
     board.run(LISTEN.format(port=board.port) + "connections = []")
