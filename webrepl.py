@@ -2,12 +2,12 @@
 # MIT license; Copyright (c) 2026 the WebREPL authors
 #
 # Who calls what:
-#   listen_s has a connection   -> _on_connection -> _on_request, for each piece of the request -> _advance -> _attach
-#   client_s has something      -> _on_input -> os.dupterm_notify -> Terminal.readinto -> the stdin ring buffer
-#   the REPL waits for a key    -> Terminal.readinto, on ports that read os.dupterm there
-#   something is printed        -> Terminal.write
-#   _webrepl and websocket (C)  -> Terminal.feed for what comes, Terminal.keep for what they answer
-#   _timer, while somebody is connected -> _on_timer: sends what was printed, looks for events that have got lost
+#   listen_s has a connection  -> _on_connection -> _on_request, for each piece of the request -> _advance -> _attach
+#   client_s has something     -> _on_input -> os.dupterm_notify -> Terminal.readinto -> the stdin ring buffer
+#   the REPL waits for a key   -> Terminal.readinto, on ports that read os.dupterm there
+#   something is printed       -> Terminal.write
+#   both of these              -> _webrepl and websocket (C) -> Connection, for what comes and what goes
+#   _timer, while it is needed -> _on_timer: sends what was printed, and looks for events that have got lost
 # The first two are socket callbacks. On lwIP ports (ESP8266, RP2, STM32, mimxrt) the scheduler runs them between two
 # bytecodes; on an ESP32 they are called directly where the board waits, and can interrupt each other when they wait.
 
@@ -69,8 +69,6 @@ _GUESS_PERIOD = const(2000)
 _REMEMBERED = const(4)
 # How long a reading may go on, in ms: a program that runs meanwhile pauses for it.
 _READ_TIME = const(20)
-# For the rest of what C would lose the beginning of, in ms.
-_REST_TIMEOUT = const(2000)
 # How long what is printed may wait for more, and how often to look for what has got lost, in ms.
 _SEND_PERIOD = const(5)
 _LOOK_PERIOD = const(100)
@@ -80,6 +78,8 @@ _RING = const(255)
 _RING_TIMEOUT = const(4000)
 # How much is sent at once, and printed at once, in bytes.
 _SEGMENT = const(256)
+# How many answers may wait for each other, in bytes.
+_QUEUE = const(1024)
 
 # The number of TCP at IANA, and of "readable" in py/stream.h: the names would take flash.
 _IPPROTO_TCP = const(6)
@@ -208,82 +208,210 @@ def _send_slice(cl, offset):
             pass
 
 
-def _terminal_type():
-    """Return the class of what os.dupterm() gets: a new one for each session, as it takes 400 bytes of heap."""
+def _new_terminal(cl, ip):
+    """Return what os.dupterm() is to get for the socket cl. Its classes are its own, as they take 500 bytes of heap."""
+    # Found without a look at the flash, which a program may be writing when a callback comes here.
+    import _webrepl
+
+    class Connection(io.IOBase):
+        """The client's socket, for `websocket`: what is no data frame stays here, and what C writes is kept for send().
+
+        Ctrl-C raises KeyboardInterrupt at any branch, and C loses what it is doing when that passes through: so
+        readinto() holds it back, and write() has no branch. Nor is there one between steps that belong together.
+        """
+
+        def __init__(self, cl, ip):
+            self.cl = cl
+            self.ip = ip
+            # When it came, and until when C may read on, in ticks; True if something has come since it began to.
+            self.start = self.end = time.ticks_ms()
+            self.heard = False
+            # True from the right password on; and if Ctrl-C struck here and has to be handed on to the program.
+            self.logged_in = self.interrupted = False
+            # When the client was asked if it is there, in ticks, or None if it has been heard of since.
+            self.asked = None
+            # What was just read of a frame's header, and what was before; of a data frame, what C has not read yet.
+            self.data = None
+            self.header = self.head = b""
+            # How much is left of its payload, and how much of that C just gets, or None if nothing has come.
+            self.left = 0
+            self.got = None
+            # Frames that are to be sent.
+            self.out = bytearray()
+
+        def readinto(self, buf):
+            """Read from a data frame; return 0 if nothing is there: for None, C would forget what it has begun with."""
+            while True:
+                try:
+                    if self.head:
+                        n = min(len(buf), len(self.head))
+                        buf[:n] = self.head[:n]
+                        self.head = self.head[n:]
+                        return n
+                    if not self.got:
+                        if not self.left or self.is_late():
+                            return 0
+                        if len(self.out) > _QUEUE:
+                            self.send()
+                        self.got = self.cl.readinto(buf, min(len(buf), self.left))
+                        if not self.got:
+                            return 0
+                    self.asked = None
+                    self.heard = True
+                    n = self.got
+                    self.left -= n
+                    self.got = None
+                    return n
+                except KeyboardInterrupt:
+                    self.interrupted = True
+
+        def write(self, buf):
+            """Keep a piece of a frame, to be sent with the rest of it."""
+            self.out.extend(buf)
+            return len(buf)
+
+        def ioctl(self, request, _):
+            """Close the socket."""
+            if request == _STREAM_CLOSE:
+                self.cl.close()
+            return 0
+
+        def is_late(self):
+            """Tell if a program has waited for long enough."""
+            return time.ticks_diff(self.end, time.ticks_ms()) < 0
+
+        def next_frame(self):
+            """Find out what there is for C: return True if there may be something, None if not now, 0 at the end."""
+            while self.left == 0 and not self.is_late():
+                if self.data:
+                    self.header += self.data
+                    self.data = None
+                header = self.header
+                # RFC 6455 §5.2: two bytes, the length if it is 126 or more, a mask; with a control frame, all of it.
+                size = 2
+                if len(header) > 1:
+                    opcode = header[0] & 15
+                    length = header[1] & 127
+                    if opcode == _CLOSE or length > (125 if opcode > _CLOSE else 126):
+                        # Or what is too long: RFC 6455 §5.5, or 64 KiB or more. What is left unread turns the end
+                        # into a reset on lwIP ports, which keep no place for the connection then.
+                        return 0
+                    if header[1] > 127:
+                        size += 4
+                    if opcode > _CLOSE:
+                        size += length
+                    elif length == 126:
+                        size += 2
+                if len(header) < size:
+                    self.data = self.cl.read(size - len(header))
+                    if self.data:
+                        self.asked = None
+                        self.heard = True
+                        continue
+                    if self.data is not None:
+                        return 0
+                    break
+                if opcode < _CLOSE:
+                    if length == 126:
+                        length = header[2] << 8 | header[3]
+                    self.left = length
+                    self.head = header
+                    self.header = b""
+                    return True
+                if opcode == _PING and self.logged_in and size == 6 + length:
+                    payload = bytearray(header[6:])
+                    for i in range(length):
+                        payload[i] ^= header[2 + i % 4]
+                    self.write(b"\x8a%c" % length + payload)
+                self.header = b""
+            if self.got == 0:
+                return 0
+            if self.is_late():
+                _wake(_SEND_PERIOD)
+            elif self.heard and self.logged_in and _by_ticks:
+                # The client answers sooner than anybody looks; but first it gets what it waits for.
+                self.send()
+                time.sleep_us(200)
+                return True
+            return None
+
+        def send(self):
+            """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
+            interrupt = None
+            since = time.ticks_ms()
+            while self.out:
+                try:
+                    size = len(self.out)
+                    # Without a branch, or Ctrl-C could have it sent twice.
+                    self.out = self.out[self.cl.write(self.out) :]
+                    if len(self.out) < size:
+                        since = time.ticks_ms()
+                    elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
+                        raise OSError(_ETIMEDOUT)
+                    else:
+                        # It cannot have answered a ping yet, and need not.
+                        self.asked = None
+                        time.sleep_ms(_SEND_PERIOD)
+                except KeyboardInterrupt as e:
+                    interrupt = e
+            if interrupt:
+                raise interrupt
 
     class Terminal(io.IOBase):
-        """The client: what os.dupterm() gets, in front of the C modules, and the stream behind them."""
+        """What os.dupterm() gets, which gives up a stream that raises."""
 
-        # Whose it is, when it came, and, from the right password on, that it has logged in.
-        ip: str
-        start: int
-        logged_in: bool
-        # True while something is read or sent: what comes in between must leave the socket alone.
-        busy: bool
-        # True if Ctrl-C struck here and has to be handed on to the program.
-        interrupted: bool
-        # When it was asked if it is there, in ticks, or None if it has been heard of since.
-        asked: int | None
-        # Until when C may read on, in ticks, or None; if it would lose a byte if there was nothing more.
-        end: int | None
-        torn: bool
-        # How much was typed since the stdin ring buffer was last seen empty, and since when that is too much, in ticks.
-        count: int
-        full: int
-        # What has come of a frame's header, what is to be passed on of it, and what is left of its payload.
-        frame: bytes
-        head: bytes
-        left: int
-        # What the last read has brought, of a header and of a payload.
-        data: bytes | None
-        got: int | None
-        # The first bytes of a character whose last are still to come, and frames that are to be sent.
-        half: bytes
-        out: bytearray
-
-        # For os.dupterm(), which gives up a stream that raises. Ctrl-C strikes at any branch.
+        def __init__(self, connection, webrepl):
+            self.connection = connection
+            self.webrepl = webrepl
+            # True while something is read or sent: what comes in between must leave the connection alone; and while
+            # what is printed may be that of a soft reset.
+            self.busy = self.resetting = False
+            # What was printed meanwhile, or the first bytes of a character whose last are still to come.
+            self.text = b""
+            # How much was typed since the stdin ring buffer was last seen empty; since when that is too much, in ticks.
+            self.count = self.full = 0
 
         def readinto(self, buf):
             """Read a byte of text; return None if there is none, or no room for it, and 0 at the end."""
+            connection = self.connection
             try:
-                if self.interrupted:
-                    self.interrupted = False
-                    # os.dupterm_notify() stops here, and lwIP ports don't call again for what has come.
-                    _wake(_SEND_PERIOD)
+                if connection.interrupted:
                     raise KeyboardInterrupt
-                if self.busy:
+                if self.busy or self.is_full():
+                    # lwIP ports don't call again for what has come.
                     _wake(_SEND_PERIOD)
                     return None
-                if self.count >= _RING:
-                    stdin = select.poll()
-                    stdin.register(sys.stdin, _POLLIN)
-                    if not stdin.poll(0):
-                        self.count = 0
-                    else:
-                        if self.count == _RING:
-                            self.count += 1
-                            self.full = time.ticks_ms()  # type: ignore[assignment]
-                        if time.ticks_diff(time.ticks_ms(), self.full) < _RING_TIMEOUT:
-                            _wake(_SEND_PERIOD)
-                            return None
-                        # The program reads nothing: what follows is lost, up to the Ctrl-C that may be in it.
                 self.busy = True
-                self.end = None
-                self.torn = False
                 try:
-                    n = self.webrepl.readinto(buf)
-                    if n:
-                        self.count += 1
-                        return n
-                    self.send()
-                    if self.interrupted:
-                        self.interrupted = False
-                        _wake(_SEND_PERIOD)
-                        raise KeyboardInterrupt
-                    return n
+                    connection.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
+                    connection.heard = False
+                    n = True
+                    while n:
+                        n = self.webrepl.readinto(buf)
+                        if not connection.logged_in:
+                            # Nothing else that a stranger sends makes C say these.
+                            connection.logged_in = b"connected" in connection.out
+                            denied = b"denied" in connection.out
+                            if connection.logged_in or denied:
+                                _note(connection.ip, connection.logged_in)
+                            if denied:
+                                break
+                        if n:
+                            self.count += 1
+                            return n
+                        n = connection.next_frame()
+                    if n == 0:
+                        connection.write(b"\x88\x00")
+                    connection.send()
                 finally:
                     self.busy = False
+                if n is None and connection.interrupted:
+                    raise KeyboardInterrupt
+                return n
             except KeyboardInterrupt:
+                connection.interrupted = False
+                # os.dupterm_notify() stops here.
+                _wake(_SEND_PERIOD)
                 buf[0] = 3
                 return 1
             except OSError as e:
@@ -292,16 +420,33 @@ def _terminal_type():
                     raise
                 return 0
 
+        def is_full(self):
+            """Tell if the stdin ring buffer has no room, unless that has been so for _RING_TIMEOUT."""
+            if self.count < _RING:
+                return False
+            stdin = select.poll()
+            stdin.register(sys.stdin, _POLLIN)
+            if not stdin.poll(0):
+                self.count = 0
+                return False
+            if self.count == _RING:
+                self.count += 1
+                self.full = time.ticks_ms()  # type: ignore[assignment]
+            # From then on what follows is lost, up to the Ctrl-C that may be in it.
+            return time.ticks_diff(time.ticks_ms(), self.full) < _RING_TIMEOUT
+
         def write(self, buf):
             """Take a segment of what is printed; return how much it was. Of nothing: send what there is."""
+            # An ESP32 and an ESP8266 have freed all memory when they print "MPY: soft reboot": what would take some
+            # would be given that which it is made of itself. _on_timer() may come at any branch, and must know by then.
+            self.resetting = len(buf) == 18
             try:
-                # An ESP32 and an ESP8266 have freed all memory when they print "MPY: soft reboot": what would take some
-                # would be given that which it is made of itself.
-                if len(buf) == 18 and buf[0] == 77 and gc.mem_alloc() < 999:
+                if self.resetting and buf[0] == 77 and gc.mem_alloc() < 999:
                     return 18
+                self.resetting = False
                 return self.take(buf)
             except KeyboardInterrupt:
-                self.interrupted = True
+                self.connection.interrupted = True
                 _on_input(None)
                 return len(buf)
             except Exception:
@@ -320,190 +465,40 @@ def _terminal_type():
             size = len(buf)
             if self.busy:
                 # It waits, or only the other console has it.
-                if size + len(self.half) <= _SEGMENT:
-                    self.half += buf
+                if size + len(self.text) <= _SEGMENT:
+                    self.text += buf
                 return size
+            out = self.connection.out
             self.busy = True
             try:
-                if self.half or size > _SEGMENT or (size and buf[-1] > 127):
-                    text = self.half + memoryview(buf)[:_SEGMENT]
-                    size = len(text) - len(self.half)
+                if self.text or size > _SEGMENT or (size and buf[-1] > 127):
+                    buf = self.text + memoryview(buf)[:_SEGMENT]
+                    size = len(buf) - len(self.text)
                     # RFC 3629 §3: the first byte of a character says how many 10xxxxxx follow. A frame that has only
                     # some of them would end the connection: RFC 6455 §8.1.
-                    end = len(text) - 1
-                    while text[end] & 0xC0 == 0x80 and end:
-                        end -= 1
-                    first = text[end]
-                    if len(text) - end > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
-                        end = len(text)
-                    self.half = text[end:]
-                    buf = text[:end]
+                    last = len(buf) - 1
+                    while buf[last] & 0xC0 == 0x80 and last:
+                        last -= 1
+                    first = buf[last]
+                    if len(buf) - last > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
+                        last = len(buf)
+                    self.text = buf[last:]
+                    buf = buf[:last]
                 if buf:
-                    if not self.out:
-                        _wake(_SEND_PERIOD)
-                    if self.logged_in and len(buf) < 126:
-                        # As C would, but in one step: RFC 6455 §5.2.
-                        self.out.append(0x81)
-                        self.out.append(len(buf))
-                        self.out.extend(buf)
-                    else:
-                        self.webrepl.write(buf)
+                    self.webrepl.write(buf)
                 # After a soft reset there is no turn any more.
-                if not (size and _timer) or len(self.out) > _SEGMENT or (size > 15 and buf[0] == 77):
-                    self.send()
+                if size and _timer and len(out) <= _SEGMENT and (size < 16 or buf[0] != 77):
+                    _wake(_SEND_PERIOD)
+                else:
+                    self.connection.send()
             finally:
                 self.busy = False
-            if self.interrupted:
+            if self.connection.interrupted:
                 raise KeyboardInterrupt
             return size
 
-        def send(self):
-            """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
-            interrupt = None
-            since = time.ticks_ms()
-            while self.out:
-                try:
-                    size = len(self.out)
-                    # No branch between the two, or Ctrl-C could have it sent twice.
-                    self.out = self.out[client_s.write(self.out) :]
-                    if len(self.out) < size:
-                        since = time.ticks_ms()
-                    elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
-                        raise OSError(_ETIMEDOUT)
-                    else:
-                        # It cannot have answered a ping yet, and need not.
-                        self.asked = None
-                        time.sleep_ms(_SEND_PERIOD)
-                except KeyboardInterrupt as e:
-                    interrupt = e
-            if interrupt:
-                raise interrupt
-
-        # For `websocket`.
-
-        def feed(self, buf):
-            """Read for C, which must not miss what was read because of Ctrl-C."""
-            # No branch between the two.
-            self.left -= self.got
-            self.got = 0
-            while True:
-                try:
-                    return self.read(buf)
-                except KeyboardInterrupt:
-                    self.interrupted = True
-
-        def read(self, buf):
-            """Read a piece of a frame. In a transfer, wait a little for what comes next, and long for its rest."""
-            while True:
-                left = 0
-                if self.end is not None:
-                    left = time.ticks_diff(self.end, time.ticks_ms())
-                    if left < 0 and not self.torn:
-                        # A program has waited for long enough.
-                        _wake(_SEND_PERIOD)
-                        return None
-                if self.head:
-                    n = min(len(buf), len(self.head))
-                    buf[:n] = self.head[:n]
-                    self.head = self.head[n:]
-                    return n
-                if self.left:
-                    if not self.got:
-                        self.got = client_s.readinto(buf, min(len(buf), self.left))
-                    if self.got is not None:
-                        # C takes one byte, then what it belongs to: of a file, or of a request.
-                        self.torn = self.logged_in and len(buf) == 1
-                        if not self.torn:
-                            self.begin()
-                        return self.got
-                    self.got = 0
-                else:
-                    n = self.next_frame()
-                    if n:
-                        continue
-                    if n == 0:
-                        return 0
-                self.send()
-                if self.torn:
-                    self.begin()
-                    left = time.ticks_diff(self.end, time.ticks_ms()) + _REST_TIMEOUT
-                elif not (_by_ticks and self.logged_in):
-                    left = 0
-                if left <= 0:
-                    return None
-                if _by_ticks:
-                    time.sleep_us(200)
-                else:
-                    time.sleep_ms(1)
-
-        def next_frame(self):
-            """Read a header, and control frames before it: return True, None if more is to come, 0 at the end.
-
-            C would take what a ping or a close frame brings for typed. RFC 6455 §5.2, §5.5.
-            """
-            while True:
-                if self.data:
-                    # No branch between the two.
-                    self.frame += self.data
-                    self.data = None
-                frame = self.frame
-                control = size = length = 2
-                if len(frame) > 1:
-                    control = frame[0] & 8
-                    length = frame[1] & 127
-                    size = 2 + (frame[1] >> 7) * 4 + (length if control else 2 * (length == 126))
-                opcode = frame[0] & 15 if frame else 0
-                if opcode == _CLOSE or length > (125 if control else 126):
-                    # Or what is too long: RFC 6455 §5.5, or 64 KiB or more.
-                    # What is left unread makes a reset of the end, on lwIP ports: they keep no place for it then.
-                    if self.data is None:
-                        # Once: C may ask again.
-                        self.out.extend(b"\x88\x00")
-                        self.data = b""
-                    return 0
-                if len(frame) < size:
-                    self.data = client_s.read(size - len(frame))
-                    if not self.data:
-                        return None if self.data is None else 0
-                    self.asked = None
-                    self.begin()
-                    continue
-                self.frame = b""
-                if not control:
-                    self.head = frame
-                    self.left = frame[2] << 8 | frame[3] if length == 126 else length
-                    return True
-                if opcode == _PING and self.logged_in and size == 6 + length:
-                    self.out.append(0x8A)
-                    self.out.append(length)
-                    for i in range(length):
-                        self.out.append(frame[6 + i] ^ frame[2 + (i & 3)])
-                # A stranger may send these without end.
-                return True
-
-        def keep(self, buf):
-            """Keep a piece of a frame, to be sent with the other, which C would not write after Ctrl-C."""
-            self.out.extend(buf)
-            self.torn = False
-            try:
-                if not self.logged_in:
-                    # Nothing else that a stranger sends makes C say this.
-                    self.logged_in = b"connected" in buf
-                    if self.logged_in or b"denied" in buf:
-                        _note(self.ip, self.logged_in)
-                elif buf[0] == 0x82:
-                    self.begin()
-                return len(buf)
-            except KeyboardInterrupt:
-                self.interrupted = True
-                return len(buf)
-
-        def begin(self):
-            """Remember when a program has begun to wait for a transfer."""
-            if self.end is None:
-                self.end = time.ticks_add(time.ticks_ms(), _READ_TIME)  # type: ignore[assignment]
-
-    return Terminal
+    connection = Connection(cl, ip)
+    return Terminal(connection, _webrepl._webrepl(websocket.websocket(connection)))
 
 
 def _wake(period):
@@ -518,6 +513,8 @@ def _on_timer(_):
     """Send what was printed, and do what an event that has got lost would have done."""
     global _period
     try:
+        if _terminal and _terminal.resetting:
+            return
         _period = 0
         if _terminal or _requests:
             _wake(_LOOK_PERIOD)
@@ -531,7 +528,7 @@ def _on_timer(_):
             _on_connection(listen_s)
     except KeyboardInterrupt:
         if _terminal:
-            _terminal.interrupted = True
+            _terminal.connection.interrupted = True
     # Last, and with no branch behind it: this may be where Ctrl-C is read.
     _on_input(None)
 
@@ -552,40 +549,22 @@ def _drop():
     global client_s, _terminal
     if _terminal:
         terminal = _terminal
-        cl = client_s
         _terminal = client_s = None
         current = os.dupterm(None)
         if current is not terminal:
             # Somebody has put another stream there since.
             os.dupterm(current)
-        # That closes the file of a transfer, too, if _webrepl is the one in Python.
+        # That closes the socket; and the file of a transfer, if _webrepl is the one in Python.
         terminal.webrepl.close()
-        cl.close()
         _wake(_SEND_PERIOD)
 
 
 def _attach(cl, ip):
     """Make the socket cl, past its handshake, the client and the terminal."""
     global client_s, _terminal
-    # Found without a look at the flash, which a program may be writing when a callback comes here.
-    import _webrepl
-
     # What comes now stays for long: without garbage between, it leaves more room in one piece.
     gc.collect()
-    make = _terminal_type()
-    terminal = make()
-    terminal.ip = ip
-    terminal.start = time.ticks_ms()  # type: ignore[assignment]
-    terminal.logged_in = terminal.busy = terminal.interrupted = terminal.torn = False
-    terminal.asked = terminal.end = terminal.data = None
-    terminal.count = terminal.left = terminal.got = 0
-    terminal.frame = terminal.head = terminal.half = b""
-    terminal.out = bytearray()
-    # A stream of the same kind, for `websocket`.
-    frames = make()
-    frames.readinto = terminal.feed
-    frames.write = terminal.keep
-    terminal.webrepl = _webrepl._webrepl(websocket.websocket(frames))
+    terminal = _new_terminal(cl, ip)
     client_s = cl
     _terminal = terminal
     os.dupterm(terminal)
@@ -620,6 +599,7 @@ def _note(ip, right):
         for who in (None, ip):
             count = _wrong.get(who, (0,))[0] + 1
             _wrong[who] = (count, time.ticks_ms())
+    # At 3, 6, 12, 24 and so on: a power of two has one bit.
     times = count // _GUESSES
     if times and (right or (count % _GUESSES == 0 and not times & (times - 1))):
         print("WebREPL:", count, "wrong passwords from", ip, "and the right one" if right else "")
@@ -636,15 +616,15 @@ def _refusal(ip):
             return "Wait %d s" % ((wait + 999) // 1000)
     # It may have gone, and its socket's turn is still to come.
     _on_input(None)
-    terminal = _terminal
-    if terminal:
-        if terminal.asked is None:
-            terminal.asked = now
+    if _terminal:
+        connection = _terminal.connection
+        if connection.asked is None:
+            connection.asked = now
             # A ping: RFC 6455 §5.5.2.
-            terminal.keep(b"\x89\x00")
-            terminal.write(b"")
-        if abs(time.ticks_diff(now, terminal.asked)) <= _PONG_TIMEOUT and (
-            terminal.logged_in or abs(time.ticks_diff(now, terminal.start)) <= _LOGIN_TIMEOUT
+            connection.write(b"\x89\x00")
+            _terminal.write(b"")
+        if abs(time.ticks_diff(now, connection.asked)) <= _PONG_TIMEOUT and (
+            connection.logged_in or abs(time.ticks_diff(now, connection.start)) <= _LOGIN_TIMEOUT
         ):
             return "WebREPL is in use"
         _drop()

@@ -212,23 +212,17 @@ class _webrepl(io.IOBase):  # noqa: N801
             raise
 
     def _read(self):
-        try:
-            while True:
+        while True:
+            if not self._n:
+                self._n = self._ws.readinto(self._buf, self._want)
                 if not self._n:
-                    self._n = self._ws.readinto(self._buf, self._want)
-                    if not self._n:
-                        break
-                self._kind = self._ws.ioctl(_STREAM_GET_DATA_OPTS, 0)
-                if self._logged_in and self._kind == _TEXT:
-                    return 1
-                if self._take() or self._torn:
-                    break
-        except OSError:
-            self._close_file()
-            raise
-        if self._n == 0:
-            self._close_file()
-        return self._n
+                    # For webrepl.py, 0 is that nothing has come, too; at the end, os.dupterm() calls close().
+                    return self._n
+            self._kind = self._ws.ioctl(_STREAM_GET_DATA_OPTS, 0)
+            if self._logged_in and self._kind == _TEXT:
+                return 1
+            if self._take() or self._torn:
+                return self._n
 
     def _print(self, text):
         try:

@@ -234,6 +234,6 @@ def test_a_wrong_guess_does_not_log_in(board: Board) -> None:
         c.ws.send_binary(b"connected")
         c.type("connected")
         board.run("print('connected')")
-        assert board.run("print(webrepl._terminal.logged_in)") == "False"
+        assert board.run("print(webrepl._terminal.connection.logged_in)") == "False"
         c.type("\r")
         c.wait("Access denied")
