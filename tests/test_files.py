@@ -29,7 +29,7 @@ def test_put_and_get(board: Board, kind: Kind, size: int) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 7, 255, 256, 512, 1024, 4096])
 def test_put_in_frames_of_any_size(board: Board, kind: Kind, chunk: int) -> None:
-    data = random.Random(chunk).randbytes(400 * chunk if chunk < 100 else min(200_000, kind.file_size))
+    data = random.Random(chunk).randbytes(200 * chunk if chunk < 100 else min(200_000, kind.file_size))
     with Client(board.port) as c:
         c.put("data.bin", data, chunk)
         assert (board.flash / "data.bin").read_bytes() == data
