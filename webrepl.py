@@ -223,8 +223,9 @@ def _new_terminal(cl, ip):
         def __init__(self, cl, ip):
             self.cl = cl
             self.ip = ip
-            # When it came, and until when C may read on, in ticks; True if something has come since it began to.
-            self.start = self.end = time.ticks_ms()
+            # When it came, in ticks; until when C may read on, or None if it has just begun, and if something has come.
+            self.start = time.ticks_ms()
+            self.end = None
             self.heard = False
             # True from the right password on; and if Ctrl-C struck here and has to be handed on to the program.
             self.logged_in = self.interrupted = False
@@ -249,7 +250,7 @@ def _new_terminal(cl, ip):
                         self.head = self.head[n:]
                         return n
                     if not self.got:
-                        if not self.left or self.is_late():
+                        if not self.left or (self.heard and self.is_late()):
                             return 0
                         if len(self.out) > _QUEUE:
                             self.send()
@@ -277,8 +278,11 @@ def _new_terminal(cl, ip):
             return 0
 
         def is_late(self):
-            """Tell if a program has waited for long enough."""
-            return time.ticks_diff(self.end, time.ticks_ms()) < 0
+            """Tell if a program has waited for long enough, from the first time that this is asked."""
+            now = time.ticks_ms()
+            if self.end is None:
+                self.end = time.ticks_add(now, _READ_TIME)
+            return time.ticks_diff(self.end, now) < 0
 
         def next_frame(self):
             """Find out what there is for C: return True if there may be something, None if not now, 0 at the end."""
@@ -377,13 +381,13 @@ def _new_terminal(cl, ip):
             try:
                 if connection.interrupted:
                     raise KeyboardInterrupt
-                if self.busy or self.is_full():
+                if self.busy or (self.count >= _RING and self.is_full()):
                     # lwIP ports don't call again for what has come.
                     _wake(_SEND_PERIOD)
                     return None
                 self.busy = True
                 try:
-                    connection.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
+                    connection.end = None
                     connection.heard = False
                     n = True
                     while n:
@@ -421,9 +425,7 @@ def _new_terminal(cl, ip):
                 return 0
 
         def is_full(self):
-            """Tell if the stdin ring buffer has no room, unless that has been so for _RING_TIMEOUT."""
-            if self.count < _RING:
-                return False
+            """Tell if the stdin ring buffer, which got all it takes, is not empty yet; for _RING_TIMEOUT at most."""
             stdin = select.poll()
             stdin.register(sys.stdin, _POLLIN)
             if not stdin.poll(0):
@@ -484,7 +486,12 @@ def _new_terminal(cl, ip):
                         last = len(buf)
                     self.text = buf[last:]
                     buf = buf[:last]
-                if buf:
+                if self.connection.logged_in and 0 < len(buf) < 126:
+                    # As C would, but in one step: RFC 6455 §5.2.
+                    out.append(0x81)
+                    out.append(len(buf))
+                    out.extend(buf)
+                elif buf:
                     self.webrepl.write(buf)
                 # After a soft reset there is no turn any more.
                 if size and _timer and len(out) <= _SEGMENT and (size < 16 or buf[0] != 77):
