@@ -470,7 +470,8 @@ def _new_terminal(cl, ip):
                 if size + len(self.text) <= _SEGMENT:
                     self.text += buf
                 return size
-            out = self.connection.out
+            connection = self.connection
+            out = connection.out
             self.busy = True
             try:
                 if self.text or size > _SEGMENT or (size and buf[-1] > 127):
@@ -486,7 +487,7 @@ def _new_terminal(cl, ip):
                         last = len(buf)
                     self.text = buf[last:]
                     buf = buf[:last]
-                if self.connection.logged_in and 0 < len(buf) < 126:
+                if connection.logged_in and 0 < len(buf) < 126:
                     # As C would, but in one step: RFC 6455 §5.2.
                     out.append(0x81)
                     out.append(len(buf))
@@ -497,10 +498,10 @@ def _new_terminal(cl, ip):
                 if size and _timer and len(out) <= _SEGMENT and (size < 16 or buf[0] != 77):
                     _wake(_SEND_PERIOD)
                 else:
-                    self.connection.send()
+                    connection.send()
             finally:
                 self.busy = False
-            if self.connection.interrupted:
+            if connection.interrupted:
                 raise KeyboardInterrupt
             return size
 
