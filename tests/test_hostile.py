@@ -80,6 +80,12 @@ def longest_pause(ms):
     return worst
 """
 
+
+def longest_pause_us(board: Board) -> int:
+    """Run the program; return its longest pause: the best of three, as the machine may have other things to do."""
+    return min(int(board.run("print(longest_pause(300))")) for _ in range(3))
+
+
 SLOW = {"silent": b"", "stops in the first line": b"GET / HT", "stops in a header": REQUEST[:80]}
 
 
@@ -126,8 +132,7 @@ def test_no_stall(board: Board, attack: str) -> None:
         else:
             for i in range(10):
                 stack.enter_context(connect(board)).sendall(REQUEST[:i])
-        # In microseconds; of three tries, as the machine may have other things to do.
-        assert min(int(board.run("print(longest_pause(300))")) for _ in range(3)) < 50_000
+        assert longest_pause_us(board) < 50_000
 
 
 # What a client may send without end at the password prompt: keys of an attempt that never ends, empty frames, pings.
@@ -144,7 +149,7 @@ def test_flood_at_the_password_prompt(board: Board, flood: str) -> None:
     with Client(board.port, login=False) as c:
         assert c.ws.sock
         with sending(c.ws.sock, FLOODS[flood]):
-            assert min(int(board.run("print(longest_pause(300))")) for _ in range(3)) < 50_000
+            assert longest_pause_us(board) < 50_000
 
 
 @pytest.mark.parametrize("attack", SLOW)
