@@ -785,6 +785,10 @@ def setup_conn(port: int, accept_handler):
 def stop() -> None:
     """Close the listening socket and all connections, and detach the WebREPL from the terminal."""
     global listen_s
+    # What was printed goes before the end.
+    _on_timer(None)
+    # Before the listening socket: on lwIP ports, the close() of that can break a connection. See README.md.
+    _drop()
     if _poll_listen and listen_s:
         # Those that wait would, on lwIP ports, point to a socket that is gone.
         _on_connection(listen_s)
@@ -793,8 +797,7 @@ def stop() -> None:
     if listen_s:
         listen_s.close()
     listen_s = None
-    # What was printed goes before the end.
-    _on_timer(None)
+    # Somebody may have come meanwhile.
     _drop()
 
 

@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -417,3 +418,14 @@ def test_ctrl_c_of_the_serial_console_spares_a_transfer(make_board: Callable[...
             done.set()
             thread.join()
         board.wait("\\^C")
+
+
+@pytest.mark.boards("lwip", "lwip-esp8266", reason="close() of a listening socket: extmod/modlwip.c")
+def test_stop_ends_the_last_connection_that_lwip_has_room_for(board: Board) -> None:
+    for _ in range(4):
+        # The board ends these, and keeps them for a while: RFC 9293 §3.6.1.
+        urllib.request.urlopen(f"http://127.0.0.1:{board.port}/").read()
+    with Client(board.port) as c:
+        board.type("webrepl.stop()\r")
+        c.wait_end()
+    assert board.run("print(6*7)") == "42"
