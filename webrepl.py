@@ -559,7 +559,7 @@ def _drop():
         terminal = _terminal
         _terminal = client_s = None
         current = os.dupterm(None)
-        if current is not terminal:
+        if current and current is not terminal:
             # Somebody has put another stream there since.
             os.dupterm(current)
         # That closes the socket; and the file of a transfer, if _webrepl is the one in Python.
@@ -573,6 +573,8 @@ def _attach(cl, ip):
     # What comes now stays for long: without garbage between, it leaves more room in one piece.
     gc.collect()
     terminal = _new_terminal(cl, ip)
+    # Another may have come meanwhile.
+    _drop()
     client_s = cl
     _terminal = terminal
     os.dupterm(terminal)
@@ -637,11 +639,10 @@ def _refusal(ip):
             return "WebREPL is in use"
         _drop()
         print("WebREPL client is gone")
+    # Without a branch, at which another could take the place.
     stream = os.dupterm(None)
-    if stream:
-        os.dupterm(stream)
-        return "os.dupterm is in use"
-    return None
+    os.dupterm(stream)
+    return "os.dupterm is in use" if stream else None
 
 
 def _advance(request):

@@ -161,6 +161,49 @@ os.dupterm(log)
         assert c.run("print(6*7)") == "42"
 
 
+@pytest.mark.boards("esp32", "edge", "stm32", "lwip", "lwip-esp8266", reason="where callbacks come differs")
+def test_who_comes_while_another_goes_keeps_the_place(board: Board) -> None:
+    """A port without os.dupterm_notify() calls back at any branch, so right behind os.dupterm(None), too."""
+    board.run("""
+import os, time, webrepl
+class Os:
+    def __getattr__(self, name):
+        return getattr(os, name)
+    def dupterm(self, stream):
+        was = os.dupterm(stream)
+        webrepl.os = os
+        while not webrepl._terminal:
+            webrepl._on_timer(None)
+            time.sleep_ms(10)
+        return was
+""")
+    with Client(board.port):
+        board.type("webrepl.os = Os()\r")
+        board.wait("Os\\(\\)\r\n>>> ")
+    with connect(board) as c:
+        assert c.run("print(6*7)") == "42"
+
+
+@pytest.mark.boards("esp32", "edge", "stm32", "lwip", "lwip-esp8266", reason="where callbacks come differs")
+def test_of_two_who_come_at_once_one_has_the_place(board: Board) -> None:
+    """The other is told by the end of the connection, and does not wait for ever."""
+    board.run("""
+import time, webrepl
+new_terminal = webrepl._new_terminal
+def wait(cl, ip):
+    webrepl._new_terminal = new_terminal
+    while not webrepl._terminal:
+        webrepl._on_timer(None)
+        time.sleep_ms(10)
+    return new_terminal(cl, ip)
+webrepl._new_terminal = wait
+""")
+    with Client(board.port, login=False) as c, Client(board.port, login=False) as other:
+        c.login()
+        assert c.run("print(6*7)") == "42"
+        other.wait_end()
+
+
 PLATFORM = """
 import sys, webrepl
 class System:
