@@ -74,6 +74,8 @@ _SEND_PERIOD = const(5)
 _LOOK_PERIOD = const(100)
 # What surely fits into the stdin ring buffer: an ESP8266's takes 255 bytes, an ESP32's 259.
 _RING = const(255)
+# How much is read at once of what is typed, in bytes.
+_TYPED = const(32)
 # How long a program may leave it full until what follows is dropped, up to Ctrl-C, in ms.
 _RING_TIMEOUT = const(4000)
 # How much is sent at once, and printed at once, in bytes.
@@ -107,7 +109,8 @@ _FROM = const("WebREPL connection from")
 _SO_CALLBACK = const(20)
 # The ioctl() request of close(), as in py/stream.h.
 _STREAM_CLOSE = const(4)
-# The opcodes of a close frame and of a ping: RFC 6455 §5.2.
+# The opcodes of a text frame, of a close frame and of a ping: RFC 6455 §5.2.
+_TEXT = const(1)
 _CLOSE = const(8)
 _PING = const(9)
 # What sockets raise, and files do not: this or above, or the other.
@@ -210,8 +213,6 @@ def _send_slice(cl, offset):
 
 def _new_terminal(cl, ip):
     """Return what os.dupterm() is to get for the socket cl. Its classes are its own, as they take 500 bytes of heap."""
-    # Found without a look at the flash, which a program may be writing when a callback comes here.
-    import _webrepl
 
     class Connection(io.IOBase):
         """The client's socket, for `websocket`: what is no data frame stays here, and what C writes is kept for send().
@@ -227,6 +228,8 @@ def _new_terminal(cl, ip):
             self.start = time.ticks_ms()
             self.end = None
             self.heard = False
+            # True if the message is text, which may be cut into frames: RFC 6455 §5.4.
+            self.is_text = True
             # True from the right password on; and if Ctrl-C struck here and has to be handed on to the program.
             self.logged_in = self.interrupted = False
             # When the client was asked if it is there, in ticks, or None if it has been heard of since.
@@ -254,7 +257,7 @@ def _new_terminal(cl, ip):
                             return 0
                         if len(self.out) > _QUEUE:
                             self.send()
-                        self.got = self.cl.readinto(buf, min(len(buf), self.left))
+                        self.got = self.cl.readinto(buf, self.left)
                         if not self.got:
                             return 0
                     self.asked = None
@@ -316,6 +319,8 @@ def _new_terminal(cl, ip):
                         return 0
                     break
                 if opcode < _CLOSE:
+                    if opcode:
+                        self.is_text = opcode == _TEXT
                     if length == 126:
                         length = header[2] << 8 | header[3]
                     self.left = length
@@ -341,13 +346,12 @@ def _new_terminal(cl, ip):
 
         def send(self):
             """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
-            interrupt = None
             since = time.ticks_ms()
             while self.out:
                 try:
                     size = len(self.out)
                     # Without a branch, or Ctrl-C could have it sent twice.
-                    self.out = self.out[self.cl.write(self.out) :]
+                    self.out[:] = self.out[self.cl.write(self.out) :]
                     if len(self.out) < size:
                         since = time.ticks_ms()
                     elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
@@ -356,64 +360,51 @@ def _new_terminal(cl, ip):
                         # It cannot have answered a ping yet, and need not.
                         self.asked = None
                         time.sleep_ms(_SEND_PERIOD)
-                except KeyboardInterrupt as e:
-                    interrupt = e
-            if interrupt:
-                raise interrupt
+                except KeyboardInterrupt:
+                    self.interrupted = True
 
     class Terminal(io.IOBase):
         """What os.dupterm() gets, which gives up a stream that raises."""
 
-        def __init__(self, connection, webrepl):
+        def __init__(self, connection):
+            # Found without a look at the flash, which a program may be writing when a callback comes here.
+            import _webrepl
+
             self.connection = connection
-            self.webrepl = webrepl
+            self.websocket = websocket.websocket(connection)
+            self.webrepl = _webrepl._webrepl(self.websocket)
             # True while something is read or sent: what comes in between must leave the connection alone; and while
             # what is printed may be that of a soft reset.
             self.busy = self.resetting = False
-            # What was printed meanwhile, or the first bytes of a character whose last are still to come.
-            self.text = b""
+            # What was typed, and how many bytes of it, the last, the REPL has not got yet.
+            self.typed = b""
+            self.unread = 0
             # How much was typed since the stdin ring buffer was last seen empty; since when that is too much, in ticks.
             self.count = self.full = 0
+            # What was printed meanwhile, or the first bytes of a character whose last are still to come.
+            self.text = b""
+            # The frames that are to be sent.
+            self.out = connection.out
 
         def readinto(self, buf):
             """Read a byte of text; return None if there is none, or no room for it, and 0 at the end."""
-            connection = self.connection
             try:
-                if connection.interrupted:
+                if self.connection.interrupted:
                     raise KeyboardInterrupt
                 if self.busy or (self.count >= _RING and self.is_full()):
                     # lwIP ports don't call again for what has come.
                     _wake(_SEND_PERIOD)
                     return None
-                self.busy = True
-                try:
-                    connection.end = None
-                    connection.heard = False
-                    n = True
-                    while n:
-                        n = self.webrepl.readinto(buf)
-                        if not connection.logged_in:
-                            # Nothing else that a stranger sends makes C say these.
-                            connection.logged_in = b"connected" in connection.out
-                            denied = b"denied" in connection.out
-                            if connection.logged_in or denied:
-                                _note(connection.ip, connection.logged_in)
-                            if denied:
-                                break
-                        if n:
-                            self.count += 1
-                            return n
-                        n = connection.next_frame()
-                    if n == 0:
-                        connection.write(b"\x88\x00")
-                    connection.send()
-                finally:
-                    self.busy = False
-                if n is None and connection.interrupted:
-                    raise KeyboardInterrupt
-                return n
+                if not self.unread:
+                    n = self.read(buf)
+                    if not self.unread:
+                        return n
+                buf[0] = self.typed[-self.unread]
+                self.unread -= 1
+                self.count += 1
+                return 1
             except KeyboardInterrupt:
-                connection.interrupted = False
+                self.connection.interrupted = False
                 # os.dupterm_notify() stops here.
                 _wake(_SEND_PERIOD)
                 buf[0] = 3
@@ -423,6 +414,45 @@ def _new_terminal(cl, ip):
                 if e.errno < _ECONNABORTED and e.errno != _EPIPE:
                     raise
                 return 0
+
+        def read(self, buf):
+            """Read what is typed into typed, or a byte of it into buf, and do what else the client asks for.
+
+            Returns how much was read, None if nothing is there, and 0 at the end.
+            """
+            connection = self.connection
+            self.busy = True
+            try:
+                connection.end = None
+                connection.heard = False
+                n = True
+                while n:
+                    if connection.is_text and connection.logged_in:
+                        # Without a timer nobody would ask for the rest if the REPL stops in the middle.
+                        self.typed = self.websocket.read(min(connection.left or 1, _TYPED) if _timer else 1)
+                        n = self.unread = len(self.typed)
+                    else:
+                        # A right password may bring the first byte of text.
+                        n = self.webrepl.readinto(buf)
+                        self.count += n
+                        if not connection.logged_in:
+                            # Nothing else that a stranger sends makes C say these.
+                            connection.logged_in = b"connected" in connection.out
+                            denied = b"denied" in connection.out
+                            if connection.logged_in or denied:
+                                _note(connection.ip, connection.logged_in)
+                            if denied:
+                                break
+                    if n:
+                        return n
+                    n = connection.next_frame()
+                self.send()
+                if n == 0:
+                    connection.write(b"\x88\x00")
+                    self.send()
+                return n
+            finally:
+                self.busy = False
 
         def is_full(self):
             """Tell if the stdin ring buffer, which got all it takes, is not empty yet; for _RING_TIMEOUT at most."""
@@ -443,10 +473,24 @@ def _new_terminal(cl, ip):
             # would be given that which it is made of itself. _on_timer() may come at any branch, and must know by then.
             self.resetting = len(buf) == 18
             try:
-                if self.resetting and buf[0] == 77 and gc.mem_alloc() < 999:
-                    return 18
-                self.resetting = False
-                return self.take(buf)
+                if self.resetting:
+                    if buf[0] == 77 and gc.mem_alloc() < 999:
+                        return 18
+                    self.resetting = False
+                if self.busy or self.text or not self.connection.logged_in or not 0 < len(buf) < 126 or buf[-1] > 127:
+                    buf = self.take(buf)
+                else:
+                    # As C would, but in one step, as a paste has thousands: RFC 6455 §5.2.
+                    self.out.append(0x81)
+                    self.out.append(len(buf))
+                    self.out.extend(buf)
+                # After a soft reset there is no turn any more.
+                if self.busy or (buf and _timer and len(self.out) <= _SEGMENT and (len(buf) < 16 or buf[0] != 77)):
+                    _wake(_SEND_PERIOD)
+                else:
+                    self.send()
+                # Here and not at the end: the end of a try, too, is a branch, at which Ctrl-C would end the session.
+                return len(buf)
             except KeyboardInterrupt:
                 self.connection.interrupted = True
                 _on_input(None)
@@ -463,50 +507,40 @@ def _new_terminal(cl, ip):
             return 0
 
         def take(self, buf):
-            """Take a segment of text, to be sent now or with what follows; return how much it was."""
-            size = len(buf)
+            """Take a segment that is long, ends within a character or comes within something; return what was taken."""
+            buf = memoryview(buf)[:_SEGMENT]
             if self.busy:
                 # It waits, or only the other console has it.
-                if size + len(self.text) <= _SEGMENT:
+                if len(buf) + len(self.text) <= _SEGMENT:
                     self.text += buf
-                return size
-            connection = self.connection
-            out = connection.out
+                return buf
+            text = self.text + buf
+            self.text = b""
+            if text:
+                # RFC 3629 §3: the first byte of a character says how many 10xxxxxx follow. A frame that has only some
+                # of them would end the connection: RFC 6455 §8.1.
+                last = len(text) - 1
+                while text[last] & 0xC0 == 0x80 and last:
+                    last -= 1
+                first = text[last]
+                if len(text) - last > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
+                    last = len(text)
+                self.text = text[last:]
+                if last:
+                    self.webrepl.write(text[:last])
+            return buf
+
+        def send(self):
+            """Send what is in frames."""
             self.busy = True
             try:
-                if self.text or size > _SEGMENT or (size and buf[-1] > 127):
-                    buf = self.text + memoryview(buf)[:_SEGMENT]
-                    size = len(buf) - len(self.text)
-                    # RFC 3629 §3: the first byte of a character says how many 10xxxxxx follow. A frame that has only
-                    # some of them would end the connection: RFC 6455 §8.1.
-                    last = len(buf) - 1
-                    while buf[last] & 0xC0 == 0x80 and last:
-                        last -= 1
-                    first = buf[last]
-                    if len(buf) - last > (first > 0xBF) + (first > 0xDF) + (first > 0xEF):
-                        last = len(buf)
-                    self.text = buf[last:]
-                    buf = buf[:last]
-                if connection.logged_in and 0 < len(buf) < 126:
-                    # As C would, but in one step: RFC 6455 §5.2.
-                    out.append(0x81)
-                    out.append(len(buf))
-                    out.extend(buf)
-                elif buf:
-                    self.webrepl.write(buf)
-                # After a soft reset there is no turn any more.
-                if size and _timer and len(out) <= _SEGMENT and (size < 16 or buf[0] != 77):
-                    _wake(_SEND_PERIOD)
-                else:
-                    connection.send()
+                self.connection.send()
             finally:
                 self.busy = False
-            if connection.interrupted:
+            if self.connection.interrupted:
                 raise KeyboardInterrupt
-            return size
 
-    connection = Connection(cl, ip)
-    return Terminal(connection, _webrepl._webrepl(websocket.websocket(connection)))
+    return Terminal(Connection(cl, ip))
 
 
 def _wake(period):

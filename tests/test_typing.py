@@ -199,21 +199,19 @@ def test_ctrl_c_of_the_other_console_in_the_stream_is_handed_on(board: Board) ->
 import webrepl
 class Struck:
     armed = False
-    def readinto(self, buf):
+    def read(self, size):
         if self.armed:
-            webrepl._terminal.webrepl = was
+            webrepl._terminal.websocket = was
             raise KeyboardInterrupt
-        return was.readinto(buf)
-    def __getattr__(self, name):
-        return getattr(was, name)
-was = webrepl._terminal.webrepl
-webrepl._terminal.webrepl = struck = Struck()
+        return was.read(size)
+was = webrepl._terminal.websocket
+webrepl._terminal.websocket = struck = Struck()
 """)
         run_forever(board, board, "struck.armed = True; time.sleep(1)")
         c.type("x")
         board.wait("KeyboardInterrupt: \r\n>>> ")
         c.type("\x03")
-        assert c.run("print(6*7, webrepl._terminal.webrepl is was)") == "42 True"
+        assert c.run("print(6*7, webrepl._terminal.websocket is was)") == "42 True"
 
 
 # Programs that read
