@@ -379,8 +379,10 @@ def _new_terminal(cl, ip):
             # What was typed, and how many bytes of it, the last, the REPL has not got yet.
             self.typed = b""
             self.unread = 0
-            # How much was typed since the stdin ring buffer was last seen empty; since when that is too much, in ticks.
-            self.count = self.full = 0
+            # How much was typed since the stdin ring buffer was last seen empty, with a byte that may come with the
+            # password; since when that is too much, in ticks.
+            self.count = 1
+            self.full = 0
             # What was printed meanwhile, or the first bytes of a character whose last are still to come.
             self.text = b""
             # The frames that are to be sent.
@@ -429,12 +431,11 @@ def _new_terminal(cl, ip):
                 while n:
                     if connection.is_text and connection.logged_in:
                         # Without a timer nobody would ask for the rest if the REPL stops in the middle.
-                        self.typed = self.websocket.read(min(connection.left or 1, _TYPED) if _timer else 1)
+                        self.typed = self.websocket.read(_TYPED if _timer else 1)
                         n = self.unread = len(self.typed)
                     else:
-                        # A right password may bring the first byte of text.
+                        # With the right password may come a byte of text.
                         n = self.webrepl.readinto(buf)
-                        self.count += n
                         if not connection.logged_in:
                             # Nothing else that a stranger sends makes C say these.
                             connection.logged_in = b"connected" in connection.out

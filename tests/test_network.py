@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import threading
@@ -247,6 +248,44 @@ def chatter(n):
         rest = re.sub(r"\[main \d+ €{80}\]|<tick \d+ é{20}>|Concurrent WebREPL connection from|\S+ rejected", "", shown)
         assert not re.search(r"[<>é€x]", rest.partition("[the end]")[0])
     assert "is gone" not in board.text
+
+
+@pytest.mark.boards("esp32-1.29", "edge", reason="with timers, and clients that can have small buffers")
+def test_what_is_printed_while_a_write_waits_takes_no_more_than_a_segment(board: Board) -> None:
+    """The rest goes to the serial console only."""
+    board.run("""
+import time
+from machine import Timer
+def talk():
+    timer = Timer(-1)
+    timer.init(period=5, mode=Timer.PERIODIC, callback=lambda _: print('<%s>' % ('t' * 60)))
+    pause = 0
+    while pause < 300:
+        since = time.ticks_ms()
+        print('x' * 99)
+        pause = time.ticks_diff(time.ticks_ms(), since)
+    timer.deinit()
+    print('the' + ' end')
+""")
+    with narrow_client(board.port) as c:
+        c.type("talk()\r")
+        time.sleep(1.5)
+        c.wait("the end")
+        board.wait("the end")
+        assert board.text.count(f"<{60 * 't'}>") > c.text.count(f"<{60 * 't'}>") + 50
+
+
+@pytest.mark.boards("esp32-1.29", "edge", reason="without a timer, the first echo fails; lwIP drops what was not read")
+def test_what_is_typed_before_a_reset_is_read(board: Board) -> None:
+    with Client(board.port) as c:
+        assert c.ws.sock
+        board.process.send_signal(signal.SIGSTOP)
+        c.type("answer = 6*7\r")
+        c.ws.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        c.ws.sock.close()
+        board.process.send_signal(signal.SIGCONT)
+    board.wait("WebREPL client is gone|EOF received")
+    assert board.run("print(answer)") == "42"
 
 
 @pytest.mark.boards("esp32", "esp32-ticks", "esp32-1.27", "esp32-1.29", "edge", "lwip", "lwip-esp8266", reason="all")

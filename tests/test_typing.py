@@ -185,7 +185,9 @@ def test_ctrl_c_while_printing_keeps_the_session(board: Board, kind: Kind) -> No
             c.skip_to("KeyboardInterrupt: \r\n>>> ")
 
 
+@pytest.mark.boards(*USUAL, "esp8266", "esp32-1.27", "esp32-1.29", reason="each goes on in its own way")
 def test_ctrl_c_goes_on_reading(board: Board) -> None:
+    """What follows in the same frame is not lost; nobody may call for it."""
     with Client(board.port) as c:
         run_forever(board, c, "time.sleep(1)")
         c.type("\x03print(6*7)\r")
