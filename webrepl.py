@@ -345,18 +345,15 @@ def _new_terminal(cl, ip):
             return None
 
         def send(self):
-            """Send what there is; raise OSError if the client takes nothing for _WRITE_TIMEOUT."""
-            since = time.ticks_ms()
+            """Send what there is; raise OSError if the client does not take it within _WRITE_TIMEOUT."""
+            start = time.ticks_ms()
             while self.out:
                 try:
-                    size = len(self.out)
                     # Without a branch, or Ctrl-C could have it sent twice.
                     self.out[:] = self.out[self.cl.write(self.out) :]
-                    if len(self.out) < size:
-                        since = time.ticks_ms()
-                    elif time.ticks_diff(time.ticks_ms(), since) > _WRITE_TIMEOUT:
-                        raise OSError(_ETIMEDOUT)
-                    else:
+                    if self.out:
+                        if time.ticks_diff(time.ticks_ms(), start) > _WRITE_TIMEOUT:
+                            raise OSError(_ETIMEDOUT)
                         # It cannot have answered a ping yet, and need not.
                         self.asked = None
                         time.sleep_ms(_SEND_PERIOD)
