@@ -278,6 +278,13 @@ class Board:
             self._seen = match.end()
             return match
 
+    def wait_still(self) -> None:
+        """Wait until nothing is printed any more, as when a program has filled all buffers and waits for its client."""
+        shown = -1
+        while shown != len(self.log):
+            shown = len(self.log)
+            time.sleep(0.3)
+
     def skip(self) -> None:
         """Let the next wait() see only what the console shows from now on."""
         with self._news:

@@ -10,15 +10,19 @@ import websocket
 from board import PASSWORD, TIMEOUT
 
 PUT, GET, VERSION = 1, 2, 3
+# The room of a client that is to hold the board up as soon as it does not read.
+NARROW = 4096
 
 
 class Client:
     """A WebSocket connection to a board. Use as a context manager, which closes it at the end."""
 
-    def __init__(self, port: int, *, login: bool = True, timeout: float = TIMEOUT) -> None:
-        self.ws = websocket.create_connection(
-            f"ws://127.0.0.1:{port}/", timeout=timeout, sockopt=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-        )
+    def __init__(self, port: int, *, login: bool = True, timeout: float = TIMEOUT, room: int | None = None) -> None:
+        """Connect; room is about how many bytes the system may take in that are not read yet, if not its own choice."""
+        options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+        if room:
+            options.append((socket.SOL_SOCKET, socket.SO_RCVBUF, room))
+        self.ws = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=timeout, sockopt=options)
         self.text = ""
         self._seen = 0
         self.binary = bytearray()

@@ -163,6 +163,7 @@ def test_board_host(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch) -> N
         pass
 
 
+@pytest.mark.boards("esp32-ticks", "lwip", "lwip-esp8266", reason="each board has its own main()")
 def test_soft_reset_from_the_serial_console(plain: Board) -> None:
     plain.run("x = 1; import os; os.chdir('/')")
     plain.type("\x04")
@@ -170,6 +171,7 @@ def test_soft_reset_from_the_serial_console(plain: Board) -> None:
     assert plain.run("print('x' in globals())") == "False"
 
 
+@pytest.mark.boards("esp32-ticks", "lwip", "lwip-esp8266", reason="each board has its own main()")
 def test_raw_repl_survives_a_soft_reset(plain: Board) -> None:
     plain.type("\x01")
     plain.wait("raw REPL; CTRL-B to exit\r\n>")

@@ -157,22 +157,6 @@ def test_modules_and_path(make: MakeBoard, name: str, path: list[str]) -> None:
     board.run("from socket import TCP_NODELAY, IPPROTO_TCP; from machine import reset, Timer; from network import LAN")
 
 
-def test_soft_reset(plain: Board) -> None:
-    plain.run("x = 1")
-    plain.type("\x04")
-    plain.wait("MPY: soft reboot\r\n.*>>> ")
-    assert plain.run("print('x' in globals())") == "False"
-
-
-def test_soft_reset_in_raw_repl(plain: Board) -> None:
-    plain.type("\x01")
-    plain.wait("raw REPL; CTRL-B to exit\r\n>")
-    plain.type("\x04")
-    plain.wait("OK\r\nMPY: soft reboot\r\n.*raw REPL; CTRL-B to exit\r\n>")
-    plain.type("print(42)\x04")
-    plain.wait("OK42")
-
-
 def test_machine_reset_and_heap_size(make: MakeBoard, name: str) -> None:
     board = make(name, heap="48k")
     size = "import gc; gc.collect(); print(gc.mem_alloc() + gc.mem_free())"

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import websocket
 from board import PASSWORD, TIMEOUT, Board, EmulatedBoard, Kind, free_port
-from client import GET, PUT, Client
+from client import GET, NARROW, PUT, Client
 
 MakeBoard = Callable[..., Board]
 
@@ -55,19 +55,6 @@ def send(c: Client, data: bytes) -> None:
     """Send bytes as they are."""
     assert c.ws.sock is not None
     c.ws.sock.sendall(data)
-
-
-def narrow_client(port: int) -> Client:
-    """Return a client with little room for what it does not read."""
-    c = Client.__new__(Client)
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(TIMEOUT)
-    sock.connect(("127.0.0.1", port))
-    c.ws = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=TIMEOUT, socket=sock)
-    c.text, c._seen, c.binary = "", 0, bytearray()
-    c.login()
-    return c
 
 
 # Far away.
@@ -131,7 +118,7 @@ def test_program_that_prints_to_a_vanished_client_is_held_up_for_3_s(board: Boar
 def test_program_that_prints_to_who_reads_nothing_is_held_up_for_3_s(board: Board) -> None:
     """On an ESP32 an attempt to write lasts a second, whatever its timeout: a tenth of that each would be 20 s."""
     board.run(PRINTS)
-    with narrow_client(board.port) as c:
+    with Client(board.port, room=NARROW) as c:
         c.type("print('worst', prints(5))\r")
         assert 1.5 < held_up(board) < 3.2
     with Client(board.port) as c:
@@ -226,7 +213,7 @@ def chatter(n):
                 other.wait_end()
 
     # With little room, so that the board has to wait in the middle of a write.
-    with narrow_client(board.port) as c:
+    with Client(board.port, room=NARROW) as c:
         knocking = threading.Thread(target=knock)
         c.type("chatter(300)\r")
         c.wait("\r\n")
@@ -267,7 +254,7 @@ def talk():
     timer.deinit()
     print('the' + ' end')
 """)
-    with narrow_client(board.port) as c:
+    with Client(board.port, room=NARROW) as c:
         c.type("talk()\r")
         time.sleep(1.5)
         c.wait("the end")
@@ -413,14 +400,10 @@ def test_resets_at_every_stage(board: Board) -> None:
 @pytest.mark.boards("esp32", "esp32-ticks", "esp32-1.29", "edge", reason="those whose client can have small buffers")
 def test_serial_ctrl_c_while_a_write_waits(board: Board) -> None:
     """It reaches the program; the client, if it reads on in time, has all that was printed, and the session."""
-    with narrow_client(board.port) as c:
+    with Client(board.port, room=NARROW) as c:
         c.type("for i in range(10**6): print('%06d' % i + 'x' * 94)\r\r")
         board.wait("000050x")
-        # The console stands still when the buffers are full.
-        shown = -1
-        while shown != len(board.log):
-            shown = len(board.log)
-            time.sleep(0.3)
+        board.wait_still()
         board.type("\x03")
         time.sleep(0.2)
         c.wait("KeyboardInterrupt: \r\n>>> $")

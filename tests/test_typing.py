@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import websocket
 from board import USUAL, Board, Kind
-from client import Client
+from client import NARROW, Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -273,35 +272,14 @@ def count():
 # Output
 
 
-def slow_client(port: int, room: int = 4096) -> Client:
-    """Return a client with little room for what it does not read."""
-    c = Client.__new__(Client)
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-    sock.connect(("127.0.0.1", port))
-    sock.settimeout(10)
-    c.ws = websocket.create_connection(f"ws://127.0.0.1:{port}/", timeout=10, socket=sock)
-    c.text, c._seen, c.binary = "", 0, bytearray()
-    c.login()
-    return c
-
-
-def wait_still(board: Board) -> None:
-    """Wait until a board that prints without end has filled all buffers, and waits for its client."""
-    shown = -1
-    while shown != len(board.log):
-        shown = len(board.log)
-        time.sleep(0.3)
-
-
 @pytest.mark.boards("esp32", "edge", "lwip", reason="QEMU's network has buffers of 4 MB, which take 15 s to fill")
 def test_client_that_does_not_read_is_given_up(board: Board) -> None:
-    with slow_client(board.port) as c:
+    with Client(board.port, room=NARROW) as c:
         c.type("import time\r")
         c.wait(">>> $")
         c.type("for i in range(8000): print('x' * 999)\r\r")
         board.wait("xxx\r\n")
-        wait_still(board)
+        board.wait_still()
         start = time.monotonic()
         board.wait("WebREPL client is gone\r\n")
         # The 2 s that it gets, but for those that it took to see that the board waits.
@@ -315,9 +293,9 @@ def test_client_that_does_not_read_is_given_up(board: Board) -> None:
 @pytest.mark.boards("esp32", "edge", reason="QEMU's network has buffers of 4 MB, which take 15 s to fill")
 def test_keys_while_a_write_waits(board: Board) -> None:
     """The callback comes in the middle of a write, and has to leave the socket alone."""
-    with slow_client(board.port, 65536) as c:
+    with Client(board.port, room=65536) as c:
         c.type("for i in range(8000): print('%06d' % i + 'x' * 1016)\r\r")
-        wait_still(board)
+        board.wait_still()
         c.type("print(6*7)\r")
         time.sleep(0.2)
         got = bytearray()
@@ -343,7 +321,7 @@ def test_slow_reader_gets_everything(board: Board, kind: Kind, knocking: bool) -
     lines = kind.rounds(1000)
     end = threading.Event()
     others = threading.Thread(target=knock, args=(board.port, end))
-    with slow_client(board.port) as c, contextlib.ExitStack() as stack:
+    with Client(board.port, room=NARROW) as c, contextlib.ExitStack() as stack:
         if knocking:
             others.start()
             stack.callback(others.join)
