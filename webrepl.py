@@ -6,7 +6,7 @@
 #   client_s has something     -> _on_input -> os.dupterm_notify -> Terminal.readinto -> the stdin ring buffer
 #   the REPL waits for a key   -> Terminal.readinto, on ports that read os.dupterm there
 #   something is printed       -> Terminal.write
-#   both of these              -> _webrepl and websocket (C) -> Connection, for what comes and what goes
+#   both of these              -> websocket (C), and _webrepl (C) for the password and files -> Connection
 #   _timer, while it is needed -> _on_timer: sends what was printed, and looks for events that have got lost
 # The first two are socket callbacks. On lwIP ports (ESP8266, RP2, STM32, mimxrt) the scheduler runs them between two
 # bytecodes; on an ESP32 they are called directly where the board waits, and can interrupt each other when they wait.
@@ -215,10 +215,11 @@ def _new_terminal(cl, ip):
     """Return what os.dupterm() is to get for the socket cl. Its classes are its own, as they take 500 bytes of heap."""
 
     class Connection(io.IOBase):
-        """The client's socket, for `websocket`: what is no data frame stays here, and what C writes is kept for send().
+        """The client's socket, for `websocket`: what is no data frame stays here, and frames are kept for send().
 
         Ctrl-C raises KeyboardInterrupt at any branch, and C loses what it is doing when that passes through: so
-        readinto() holds it back, and write() has no branch. Nor is there one between steps that belong together.
+        readinto() holds it back, and write() has no branch. Nor is there one between steps that belong together. On an
+        ESP32 it can strike in the socket, too, between pieces of what it reads or writes, which this cannot prevent.
         """
 
         def __init__(self, cl, ip):
@@ -380,7 +381,7 @@ def _new_terminal(cl, ip):
             # password; since when that is too much, in ticks.
             self.count = 1
             self.full = 0
-            # What was printed meanwhile, or the first bytes of a character whose last are still to come.
+            # What was printed while busy, or the first bytes of a character whose last are still to come.
             self.text = b""
             # The frames that are to be sent.
             self.out = connection.out
@@ -409,6 +410,9 @@ def _new_terminal(cl, ip):
                 buf[0] = 3
                 return 1
             except OSError as e:
+                if self is not _terminal:
+                    # Another has the place since, and C would take it away.
+                    return None
                 # A connection that broke has ended; a file that cannot be opened is to be told.
                 if e.errno < _ECONNABORTED and e.errno != _EPIPE:
                     raise
@@ -427,8 +431,9 @@ def _new_terminal(cl, ip):
                 n = True
                 while n:
                     if connection.is_text and connection.logged_in:
-                        # Without a timer nobody would ask for the rest if the REPL stops in the middle.
-                        self.typed = self.websocket.read(_TYPED if _timer else 1)
+                        # On an ESP32, Ctrl-C can strike in the socket's read() of several pieces, and nobody may ask
+                        # for what is left behind a Ctrl-C of the client.
+                        self.typed = self.websocket.read(1 if _by_ticks else _TYPED)
                         n = self.unread = len(self.typed)
                     else:
                         # With the right password may come a byte of text.
@@ -444,13 +449,15 @@ def _new_terminal(cl, ip):
                     if n:
                         return n
                     n = connection.next_frame()
-                self.send()
+                connection.send()
                 if n == 0:
                     connection.write(b"\x88\x00")
-                    self.send()
-                return n
+                    connection.send()
             finally:
                 self.busy = False
+            if n is None and connection.interrupted:
+                raise KeyboardInterrupt
+            return n
 
         def is_full(self):
             """Tell if the stdin ring buffer, which got all it takes, is not empty yet; for _RING_TIMEOUT at most."""
@@ -494,8 +501,9 @@ def _new_terminal(cl, ip):
                 _on_input(None)
                 return len(buf)
             except Exception:
-                _drop()
-                print("WebREPL client is gone")
+                if self is _terminal:
+                    _drop()
+                    print("WebREPL client is gone")
                 return len(buf)
 
         def ioctl(self, request, _):
@@ -505,13 +513,16 @@ def _new_terminal(cl, ip):
             return 0
 
         def take(self, buf):
-            """Take a segment that is long, ends within a character or comes within something; return what was taken."""
-            buf = memoryview(buf)[:_SEGMENT]
+            """Take what is long, or not ASCII, or comes before the login or in the middle of something else.
+
+            Returns as much of it as was taken.
+            """
             if self.busy:
                 # It waits, or only the other console has it.
                 if len(buf) + len(self.text) <= _SEGMENT:
                     self.text += buf
                 return buf
+            buf = memoryview(buf)[:_SEGMENT]
             text = self.text + buf
             self.text = b""
             if text:
@@ -529,7 +540,7 @@ def _new_terminal(cl, ip):
             return buf
 
         def send(self):
-            """Send what is in frames."""
+            """Send the frames that there are; raise KeyboardInterrupt if one was held back."""
             self.busy = True
             try:
                 self.connection.send()
@@ -587,9 +598,9 @@ def _on_input(_):
 def _drop():
     """Detach and close the client, if there is one."""
     global client_s, _terminal
-    if _terminal:
-        terminal = _terminal
-        _terminal = client_s = None
+    terminal = _terminal
+    _terminal = client_s = None
+    if terminal:
         current = os.dupterm(None)
         if current and current is not terminal:
             # Somebody has put another stream there since.
@@ -606,10 +617,12 @@ def _attach(cl, ip):
     gc.collect()
     terminal = _new_terminal(cl, ip)
     # Another may have come meanwhile.
-    _drop()
+    other = _terminal
     client_s = cl
     _terminal = terminal
     os.dupterm(terminal)
+    if other:
+        other.webrepl.close()
     try:
         cl.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _on_input)
         # Or else a prompt that follows other text waits for the client's ACK of that. On lwIP ports each write would
@@ -658,13 +671,14 @@ def _refusal(ip):
             return "Wait %d s" % ((wait + 999) // 1000)
     # It may have gone, and its socket's turn is still to come.
     _on_input(None)
-    if _terminal:
-        connection = _terminal.connection
+    terminal = _terminal
+    if terminal:
+        connection = terminal.connection
         if connection.asked is None:
             connection.asked = now
             # A ping: RFC 6455 §5.5.2.
             connection.write(b"\x89\x00")
-            _terminal.write(b"")
+            terminal.write(b"")
         if abs(time.ticks_diff(now, connection.asked)) <= _PONG_TIMEOUT and (
             connection.logged_in or abs(time.ticks_diff(now, connection.start)) <= _LOGIN_TIMEOUT
         ):

@@ -245,7 +245,7 @@ import time
 from machine import Timer
 def talk():
     timer = Timer(-1)
-    timer.init(period=5, mode=Timer.PERIODIC, callback=lambda _: print('<%s>' % ('t' * 60)))
+    timer.init(period=5, mode=Timer.PERIODIC, callback=lambda _: print('<%s>\\n[%s]' % ('t' * 60, 'q' * 300)))
     pause = 0
     while pause < 300:
         since = time.ticks_ms()
@@ -260,6 +260,7 @@ def talk():
         c.wait("the end")
         board.wait("the end")
         assert board.text.count(f"<{60 * 't'}>") > c.text.count(f"<{60 * 't'}>") + 50
+        assert "q" not in re.sub(r"\[q{300}\]", "", c.text)
 
 
 @pytest.mark.boards("esp32-1.29", "edge", reason="without a timer, the first echo fails; lwIP drops what was not read")

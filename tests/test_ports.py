@@ -161,25 +161,51 @@ os.dupterm(log)
         assert c.run("print(6*7)") == "42"
 
 
-@pytest.mark.boards("esp32", "edge", "stm32", "lwip", "lwip-esp8266", reason="where callbacks come differs")
-def test_who_comes_while_another_goes_keeps_the_place(board: Board) -> None:
-    """A port without os.dupterm_notify() calls back at any branch, so right behind os.dupterm(None), too."""
-    board.run("""
+# What callbacks do at a branch, done at a moment that is hard to meet: here somebody else has come.
+COMES = """
 import os, time, webrepl
+def come():
+    while not webrepl._terminal:
+        webrepl._on_timer(None)
+        time.sleep_ms(10)
+"""
+# When the first client's end has been seen, and os.dupterm() is asked to let go.
+GOES = """
 class Os:
     def __getattr__(self, name):
         return getattr(os, name)
     def dupterm(self, stream):
         was = os.dupterm(stream)
         webrepl.os = os
-        while not webrepl._terminal:
-            webrepl._on_timer(None)
-            time.sleep_ms(10)
+        come()
         return was
-""")
+def arm():
+    webrepl.os = Os()
+"""
+# When something is read from the first client, which has to give way.
+GIVES_WAY = """
+class Closed:
+    def __getattr__(self, name):
+        return getattr(cl, name)
+    def read(self, size):
+        webrepl._drop()
+        come()
+        raise OSError(9)
+def arm():
+    global cl
+    cl = webrepl._terminal.connection.cl
+    webrepl._terminal.connection.cl = Closed()
+"""
+
+
+@pytest.mark.boards("esp32", "edge", "stm32", "lwip", "lwip-esp8266", reason="where callbacks come differs")
+@pytest.mark.parametrize("moment", [GOES, GIVES_WAY], ids=["goes", "gives way"])
+def test_who_comes_while_another_goes_keeps_the_place(board: Board, moment: str) -> None:
+    """A port without os.dupterm_notify() calls back at any branch."""
+    board.run(COMES + moment)
     with Client(board.port):
-        board.type("webrepl.os = Os()\r")
-        board.wait("Os\\(\\)\r\n>>> ")
+        board.type("arm()\r")
+        board.wait("arm\\(\\)\r\n")
     with connect(board) as c:
         assert c.run("print(6*7)") == "42"
 
