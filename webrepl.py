@@ -428,7 +428,7 @@ def _new_terminal(cl, ip):
             try:
                 connection.end = None
                 connection.heard = False
-                n = True
+                n = 1
                 while n:
                     if connection.is_text and connection.logged_in:
                         # On an ESP32, Ctrl-C can strike in the socket's read() of several pieces, and nobody may ask
