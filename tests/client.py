@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import time
 
 import websocket
 from board import PASSWORD, TIMEOUT
@@ -141,3 +142,15 @@ class Client:
         """Ask for the firmware's version."""
         self.request(VERSION)
         return tuple(self.take(3))
+
+
+def client_when_let_in(port: int) -> Client:
+    """Return a client that is logged in, as soon as the board, which may be starting or have no place, lets it."""
+    end = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return Client(port)
+        except (OSError, websocket.WebSocketException):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)

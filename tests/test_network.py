@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import websocket
 from board import PASSWORD, TIMEOUT, Board, EmulatedBoard, Kind, free_port
-from client import GET, NARROW, PUT, Client
+from client import GET, NARROW, PUT, Client, client_when_let_in
 
 MakeBoard = Callable[..., Board]
 
@@ -368,15 +368,8 @@ def test_resets_at_every_stage(board: Board) -> None:
             list(STAGES.values())[i % len(STAGES)](s)
             time.sleep(rng.choice((0, 0, 0.001, 0.01)))
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    end = time.monotonic() + TIMEOUT
-    while True:
-        try:
-            with Client(board.port) as c:
-                assert c.run("print(6*7)") == "42"
-            break
-        except (OSError, websocket.WebSocketException):
-            if time.monotonic() > end:
-                raise
+    with client_when_let_in(board.port) as c:
+        assert c.run("print(6*7)") == "42"
     board.wait_resources(before)
     assert "Traceback" not in board.text
 

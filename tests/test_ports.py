@@ -13,22 +13,10 @@ from pathlib import Path
 
 import pytest
 import websocket
-from board import BUILD, ROOT, TIMEOUT, TWIN, Board, Kind, boot, free_port, write_flash
-from client import Client
+from board import BUILD, ROOT, TWIN, Board, Kind, boot, free_port, write_flash
+from client import Client, client_when_let_in
 
 MakeBoard = Callable[..., Board]
-
-
-def connect(board: Board) -> Client:
-    """Return a client that is logged in, as soon as the board, which may be starting, lets it."""
-    end = time.monotonic() + TIMEOUT
-    while True:
-        try:
-            return Client(board.port)
-        except (OSError, websocket.WebSocketException):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
 
 
 # A soft reset with a client in. ports/esp32/main.c, mp_task(), and ports/esp8266/main.c, soft_reset(), print its text
@@ -59,12 +47,12 @@ def reset_twice(flash: Path, kind: Kind, *, prefix: str, twin: bool = False) -> 
     with boot(flash, kind, port=port) as board:
         board.wait(">>> ")
         for from_serial in (True, False):
-            c = connect(board)
+            c = client_when_let_in(board.port)
             assert c.run("print(6*7)") == "42"
             (board if from_serial else c).type("\x04")
             board.wait("MPY: soft reboot.*>>> ")
             c.vanish()
-        with connect(board) as c:
+        with client_when_let_in(board.port) as c:
             assert c.run("print(6*7)") == "42"
 
 
@@ -206,7 +194,7 @@ def test_who_comes_while_another_goes_keeps_the_place(board: Board, moment: str)
     with Client(board.port):
         board.type("arm()\r")
         board.wait("arm\\(\\)\r\n")
-    with connect(board) as c:
+    with client_when_let_in(board.port) as c:
         assert c.run("print(6*7)") == "42"
 
 
@@ -331,7 +319,7 @@ webrepl.start({board.port}, 'secret', accept_handler=handler)
             silent.connect(("127.0.0.1", board.port))
         time.sleep(1)
     assert int(board.run("print(deepest)")) <= 2
-    with connect(board) as c:
+    with client_when_let_in(board.port) as c:
         assert c.run("print(6*7)") == "42"
 
 

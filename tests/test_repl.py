@@ -7,25 +7,15 @@ the ESP32 with its ticks, too. With the twin of _webrepl where there is heap for
 from __future__ import annotations
 
 import contextlib
-import time
 
 import pytest
 import websocket
-from board import PASSWORD, TIMEOUT, USUAL, Board, BoardError, Kind
-from client import Client
+from board import PASSWORD, USUAL, Board, BoardError, Kind
+from client import Client, client_when_let_in
 
 REPL = (*USUAL, "stm32", "esp8266")
 pytestmark = pytest.mark.boards(*REPL, reason="each port reads os.dupterm in its own way")
 ESP32_TOO = pytest.mark.boards(*REPL, "esp32-ticks", "esp32-1.27", "esp32-1.29", reason="they differ in what they hear")
-
-
-def connect_when_up(port: int) -> Client:
-    """Log in as soon as the board listens again."""
-    deadline = time.monotonic() + TIMEOUT
-    while True:
-        with contextlib.suppress(OSError, websocket.WebSocketException):
-            return Client(port)
-        assert time.monotonic() < deadline, "the board does not come back"
 
 
 def attempt_when_free(port: int) -> None:
@@ -174,7 +164,7 @@ def test_input_and_stdin(board: Board) -> None:
 @pytest.mark.parametrize("mode", ["", "\x01"])
 def test_soft_reset_and_reconnect(board: Board, kind: Kind, mode: str) -> None:
     for _ in range(3):
-        with connect_when_up(board.port) as c:
+        with client_when_let_in(board.port) as c:
             c.type(mode + "\x04")
             c.wait_end()
             assert ("MPY: soft reboot" in c.text) == kind.tells_reboot
@@ -183,7 +173,7 @@ def test_soft_reset_and_reconnect(board: Board, kind: Kind, mode: str) -> None:
 
 def test_sys_exit_and_machine_reset(board: Board) -> None:
     for line, shown in (("import sys; sys.exit()", "MPY: soft reboot"), ("import machine; machine.reset()", "")):
-        with connect_when_up(board.port) as c:
+        with client_when_let_in(board.port) as c:
             c.type(line + "\r")
             board.wait(shown + ".*Started webrepl.*>>> ")
 
@@ -194,7 +184,7 @@ def test_sessions_leave_nothing_behind(board: Board, kind: Kind) -> None:
     memory = "import gc; gc.collect(); print(gc.mem_alloc())"
 
     def use() -> None:
-        with connect_when_up(board.port) as c:
+        with client_when_let_in(board.port) as c:
             assert c.run("print(6*7)") == "42"
             c.put("file", b"x" * 1000)
             assert c.get("file") == b"x" * 1000
