@@ -6,6 +6,7 @@ BOARDS is the table of all there are. What differs between them, tests ask of th
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -354,7 +355,7 @@ class EmulatedBoard(Board):
     ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._monitor = Path(self._folder.name) / "monitor"
-        options = [f"-chardev socket,id=monitor,path={self._monitor},server=on,wait=off -mon chardev=monitor"]
+        options = [f"-qmp unix:{self._monitor},server=on,wait=off"]
         if round_trip_ms:
             # In microseconds; it holds what comes and what goes.
             options.append(f"-object filter-buffer,id=delay,netdev=net,interval={round_trip_ms * 500}")
@@ -373,12 +374,26 @@ class EmulatedBoard(Board):
 
     def unplug(self) -> None:
         """Pull the network's cable out: nobody is told."""
+        self._set_link(up=False)
+
+    def plug_in(self) -> None:
+        """Put the network's cable in again."""
+        self._set_link(up=True)
+
+    def _set_link(self, *, up: bool) -> None:
+        """Have QEMU do so, by its machine protocol."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.connect(str(self._monitor))
-            monitor.sendall(b"set_link net off\n")
-            monitor.shutdown(socket.SHUT_WR)
-            while monitor.recv(4096):
-                pass
+            with monitor.makefile() as answers:
+                # What it greets with.
+                answers.readline()
+                for command in (
+                    {"execute": "qmp_capabilities"},
+                    {"execute": "set_link", "arguments": {"name": "net", "up": up}},
+                ):
+                    monitor.sendall(json.dumps(command).encode())
+                    while "return" not in (answer := json.loads(answers.readline())):
+                        assert "error" not in answer, answer
 
     def _pcbs(self) -> tuple[int, int, int]:
         """Return how many TCP control blocks are active, waiting for their time to be over, listening."""
