@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import socket
@@ -14,12 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from board import ROOT, TIMEOUT, Board, free_port, write_flash
+from board import TIMEOUT, Board, EmulatedBoard, Kind, free_port, write_flash
 from client import Client
 
-LWIP = "board-lwip"
-ESP8266 = "board-lwip-esp8266"
-PATCHED = "board-lwip-patched"
+LWIP, ESP8266, PATCHED = "lwip", "lwip-esp8266", "lwip-patched"
+pytestmark = pytest.mark.boards(LWIP, ESP8266, reason="what is tested is the emulated boards themselves")
 MakeBoard = Callable[..., Board]
 
 LISTEN = """
@@ -37,52 +35,10 @@ cl.setblocking(False)
 PCBS = "import network; print(*network.LAN().stats()[1])"
 
 
-def firmware(name: str) -> Path:
-    """Return the program that boots a board."""
-    return ROOT / "build" / name / "micropython"
-
-
-@pytest.fixture(params=[LWIP, ESP8266])
-def name(request: pytest.FixtureRequest) -> str:
-    """Return which board it is."""
-    return str(request.param)
-
-
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[MakeBoard]:
-    """Return a function that boots a board whose port is forwarded, with files on its flash, and an environment."""
-    boards: list[Board] = []
-
-    def make(
-        name: str,
-        files: dict[str, str] | None = None,
-        *,
-        environment: dict[str, str] | None = None,
-        heap: str | None = None,
-    ) -> Board:
-        flash = tmp_path / f"flash{len(boards)}"
-        flash.mkdir()
-        for file, text in (files or {}).items():
-            (flash / file).write_text(text)
-        port = free_port()
-        with monkeypatch.context() as patch:
-            for variable, value in {"BOARD_PORT": str(port), **(environment or {})}.items():
-                patch.setenv(variable, value)
-            board = Board(flash, firmware=firmware(name), port=port, heap=heap)
-        boards.append(board)
-        board.wait(">>> ")
-        return board
-
-    request.node.boards = boards
-    yield make
-    for board in boards:
-        board.stop()
-
-
-@pytest.fixture
-def plain(make: MakeBoard, name: str) -> Board:
-    """Return a board that starts nothing."""
-    return make(name)
+def plain(make_board: MakeBoard, tmp_path: Path) -> Board:
+    """Return a board that starts nothing: its flash is empty."""
+    return make_board(flash=tmp_path)
 
 
 @contextlib.contextmanager
@@ -109,56 +65,35 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-class Monitor:
-    """QEMU's machine protocol, over a socket."""
-
-    def __init__(self, path: Path) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(path))
-        self.lines = self.sock.makefile()
-        self.lines.readline()
-        self("qmp_capabilities")
-
-    def __enter__(self) -> Monitor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.lines.close()
-        self.sock.close()
-
-    def __call__(self, command: str, **arguments: object) -> None:
-        """Have a command done."""
-        self.sock.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
-        while "return" not in (answer := json.loads(self.lines.readline())):
-            assert "error" not in answer, answer
-
-
 # The start, and the consoles.
 
 
-def test_boot_and_main_share_main(make: MakeBoard, name: str) -> None:
-    board = make(name, {"boot.py": "x = 1; print(__name__)", "main.py": "x += 1; print(__name__, x)"})
+def test_boot_and_main_share_main(make_board: MakeBoard, tmp_path: Path) -> None:
+    (tmp_path / "boot.py").write_text("x = 1; print(__name__)")
+    (tmp_path / "main.py").write_text("x += 1; print(__name__, x)")
+    board = make_board(flash=tmp_path)
     assert board.text.startswith("__main__\r\n__main__ 2\r\n")
     assert board.run("print(x)") == "2"
 
 
-def test_no_main_after_a_traceback_of_boot(make: MakeBoard, name: str) -> None:
+def test_no_main_after_a_traceback_of_boot(make_board: MakeBoard, tmp_path: Path) -> None:
     """ports/rp2/main.c, main(), and ports/esp8266/main.c, mp_reset(): both end it at the first exception."""
-    board = make(name, {"boot.py": "print('boot'); 1/0", "main.py": "print('main')"})
+    (tmp_path / "boot.py").write_text("print('boot'); 1/0")
+    (tmp_path / "main.py").write_text("print('main')")
+    board = make_board(flash=tmp_path)
     assert "ZeroDivisionError" in board.text
     assert "main\r\n" not in board.text
 
 
-@pytest.mark.parametrize(("name", "path"), [(LWIP, ["", ".frozen", "/lib"]), (ESP8266, ["", ".frozen", "/lib", "/"])])
-def test_modules_and_path(make: MakeBoard, name: str, path: list[str]) -> None:
-    board = make(name)
-    assert board.run("import sys; print(sys.path)") == str(path)
-    board.run("import webrepl, _webrepl, websocket, os; os.dupterm, os.dupterm_notify")
-    board.run("from socket import TCP_NODELAY, IPPROTO_TCP; from machine import reset, Timer; from network import LAN")
+def test_modules_and_path(plain: Board) -> None:
+    path = {LWIP: ["", ".frozen", "/lib"], ESP8266: ["", ".frozen", "/lib", "/"]}[plain.kind.name]
+    assert plain.run("import sys; print(sys.path)") == str(path)
+    plain.run("import webrepl, _webrepl, websocket, os; os.dupterm, os.dupterm_notify")
+    plain.run("from socket import TCP_NODELAY, IPPROTO_TCP; from machine import reset, Timer; from network import LAN")
 
 
-def test_machine_reset_and_heap_size(make: MakeBoard, name: str) -> None:
-    board = make(name, heap="48k")
+def test_machine_reset_and_heap_size(make_board: MakeBoard, tmp_path: Path) -> None:
+    board = make_board(flash=tmp_path, heap="48k")
     size = "import gc; gc.collect(); print(gc.mem_alloc() + gc.mem_free())"
     assert 46_000 < int(board.run(size)) < 49_000
     board.type("import machine; machine.reset()\r")
@@ -182,11 +117,11 @@ def test_ctrl_c_at_the_prompt(plain: Board) -> None:
     assert plain.run("print(1)") == "1"
 
 
-def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path, name: str) -> None:
+def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path, kind: Kind) -> None:
     port = free_port()
     write_flash(tmp_path, port)
     with subprocess.Popen(
-        [firmware(name), "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        [kind.firmware, "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as p:
         try:
             assert p.stdout is not None
@@ -199,19 +134,16 @@ def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path, name: str) -> None:
             p.kill()
 
 
-def test_nothing_is_left_of_a_board_that_is_killed(make: MakeBoard, name: str) -> None:
-    board = make(name)
-    board.run(LISTEN.format(port=board.port))
-    board.process.kill()
-    board.wait_end()
+def test_nothing_is_left_of_a_board_that_is_killed(plain: Board) -> None:
+    plain.run(LISTEN.format(port=plain.port))
+    plain.process.kill()
+    plain.wait_end()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)
+        socket.create_connection(("127.0.0.1", plain.port), timeout=TIMEOUT)
 
 
-@pytest.mark.parametrize(("name", "size"), [(LWIP, 511), (ESP8266, 255)])
-def test_dupterm_notify_fills_the_ring_buffer(make: MakeBoard, name: str, size: int) -> None:
-    board = make(name)
-    board.run("""
+def test_dupterm_notify_fills_the_ring_buffer(plain: Board) -> None:
+    plain.run("""
 import io, os, select, sys
 class Flood(io.IOBase):
     left = 1000
@@ -222,12 +154,12 @@ class Flood(io.IOBase):
     def ioctl(self, req, arg): return 0
 p = select.poll(); p.register(sys.stdin, 1)
 """)
-    assert board.run("""
+    assert plain.run("""
 os.dupterm(Flood()); os.dupterm_notify(None); os.dupterm(None)
 n = 0
 while p.poll(0): sys.stdin.read(1); n += 1
 print(n)
-""") == str(size)
+""") == str({LWIP: 511, ESP8266: 255}[plain.kind.name])
 
 
 def test_timer(plain: Board) -> None:
@@ -271,8 +203,12 @@ with open('folder/file', 'w') as f: f.write('b')
 
 
 @pytest.mark.parametrize("restart", ["\x04", "import machine; machine.reset()\r"])
-def test_what_the_host_writes_is_on_the_board_when_it_starts_again(make: MakeBoard, name: str, restart: str) -> None:
-    board = make(name, {"kept": "1", "removed": "1"})
+def test_what_the_host_writes_is_on_the_board_when_it_starts_again(
+    make_board: MakeBoard, tmp_path: Path, restart: str
+) -> None:
+    (tmp_path / "kept").write_text("1")
+    (tmp_path / "removed").write_text("1")
+    board = make_board(flash=tmp_path)
     (board.flash / "folder").mkdir()
     (board.flash / "folder" / "file").write_text("from the host")
     (board.flash / "removed").unlink()
@@ -285,8 +221,9 @@ def test_what_the_host_writes_is_on_the_board_when_it_starts_again(make: MakeBoa
     )
 
 
-def test_full_flash(make: MakeBoard, name: str) -> None:
-    board = make(name, environment={"BOARD_FLASH": "64k"})
+def test_full_flash(make_board: MakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOARD_FLASH", "64k")
+    board = make_board(flash=tmp_path)
     assert (
         board.run("""
 import os
@@ -305,18 +242,19 @@ except OSError as e:
 
 
 @pytest.mark.parametrize("file", ["boot.py", "main.py"])
-def test_named_ports_are_forwarded(make: MakeBoard, name: str, file: str) -> None:
+def test_named_ports_are_forwarded(make_board: MakeBoard, tmp_path: Path, file: str) -> None:
     port = free_port()
-    make(name, {file: LISTEN.format(port=port)})
+    (tmp_path / file).write_text(LISTEN.format(port=port))
+    make_board(flash=tmp_path)
     socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
     listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     assert f"0100007F:{port:04X}" in listening
     assert f"00000000:{port:04X}" not in listening
 
 
-def test_number_that_is_a_taken_port(make: MakeBoard, name: str) -> None:
+def test_number_that_is_a_taken_port(make_board: MakeBoard) -> None:
     with socket.create_server(("127.0.0.1", 0)) as s:
-        board = make(name, {"boot.py": f"print({s.getsockname()[1]})"})
+        board = make_board(f"print({s.getsockname()[1]})")
     assert board.run("print(1)") == "1"
 
 
@@ -396,27 +334,26 @@ def test_end_is_an_event_and_a_reset_is_none(
         assert plain.run("try: print(cl.read(1))\nexcept OSError as e: print(e)") == outcome
 
 
-@pytest.mark.parametrize(("name", "depth"), [(LWIP, 8), (ESP8266, 4)])
-def test_events_are_dropped_when_the_queue_is_full(make: MakeBoard, name: str, depth: int) -> None:
+def test_events_are_dropped_when_the_queue_is_full(plain: Board) -> None:
     """py/scheduler.c, mp_sched_schedule(): MICROPY_SCHEDULER_DEPTH."""
-    board = make(name)
-    with connection(board) as sock:
-        board.run("import micropython; calls = []; cl.setsockopt(socket.SOL_SOCKET, 20, calls.append)")
-        board.type("micropython.schedule(lambda _: print('busy', time.sleep_ms(1000)), 0)\r")
-        board.wait("\r\n")
+    depth = {LWIP: 8, ESP8266: 4}[plain.kind.name]
+    with connection(plain) as sock:
+        plain.run("import micropython; calls = []; cl.setsockopt(socket.SOL_SOCKET, 20, calls.append)")
+        plain.type("micropython.schedule(lambda _: print('busy', time.sleep_ms(1000)), 0)\r")
+        plain.wait("\r\n")
         time.sleep(0.1)
         # lwIP has buffers for ten that nobody has read.
         for _ in range(depth + 2):
             sock.sendall(b"x")
             time.sleep(0.03)
-        board.wait("busy None")
-        assert board.run("time.sleep_ms(50); print(len(calls), cl.read(20))") == f"{depth} b'{'x' * (depth + 2)}'"
+        plain.wait("busy None")
+        assert plain.run("time.sleep_ms(50); print(len(calls), cl.read(20))") == f"{depth} b'{'x' * (depth + 2)}'"
 
 
-@pytest.mark.parametrize(("name", "writes"), [(LWIP, 32), (ESP8266, 8)])
-def test_write_beyond_the_queue_sleeps(make: MakeBoard, name: str, writes: int) -> None:
+def test_write_beyond_the_queue_sleeps(make_board: MakeBoard, tmp_path: Path) -> None:
     """extmod/modlwip.c, lwip_tcp_send(): ERR_MEM of tcp_write(), at TCP_SND_QUEUELEN, makes it sleep for 50 ms."""
-    board = make(name, environment={"BOARD_QEMU": "-object filter-buffer,id=delay,netdev=net,interval=20000"})
+    board = make_board(flash=tmp_path, round_trip_ms=40)
+    writes = {LWIP: 32, ESP8266: 8}[board.kind.name]
     with connection(board) as sock:
         board.run("""
 cl.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -430,14 +367,13 @@ def write(n):
         assert 50 <= int(board.run(f"time.sleep_ms(100); print(write({writes + 1}))")) < 100
 
 
-@pytest.mark.parametrize(("name", "size"), [(LWIP, 8 * 800), (ESP8266, 2 * 536)])
-def test_send_buffer(make: MakeBoard, name: str, size: int, tmp_path: Path) -> None:
+def test_send_buffer(plain: Board) -> None:
     """TCP_SND_BUF: what a write takes while the client's acknowledgements do not come."""
-    board = make(name, environment={"BOARD_QEMU": f"-qmp unix:{tmp_path}/qmp,server=on,wait=off"})
-    with connection(board):
-        with Monitor(tmp_path / "qmp") as monitor:
-            monitor("set_link", name="net", up=False)
-        assert board.run("print(cl.write(bytes(10000)), cl.write(b'x'))") == f"{size} None"
+    assert isinstance(plain, EmulatedBoard)
+    size = {LWIP: 8 * 800, ESP8266: 2 * 536}[plain.kind.name]
+    with connection(plain):
+        plain.unplug()
+        assert plain.run("print(cl.write(bytes(10000)), cl.write(b'x'))") == f"{size} None"
 
 
 # The link.
@@ -460,33 +396,33 @@ def exchange(sock: socket.socket) -> float:
 
 
 @pytest.mark.parametrize("milliseconds", [10, 40])
-def test_latency(make: MakeBoard, name: str, milliseconds: int) -> None:
-    interval = milliseconds * 1000 // 2
-    board = make(name, environment={"BOARD_QEMU": f"-object filter-buffer,id=delay,netdev=net,interval={interval}"})
+def test_latency(make_board: MakeBoard, tmp_path: Path, milliseconds: int) -> None:
+    board = make_board(flash=tmp_path, round_trip_ms=milliseconds)
     with connection(board, accept=ACCEPT + ECHO) as sock:
         times = sorted(exchange(sock) for _ in range(9))
         assert 0.9 * milliseconds / 1000 <= times[4] < 1.5 * milliseconds / 1000
 
 
-def test_capture(make: MakeBoard, name: str, tmp_path: Path) -> None:
+def test_capture(make_board: MakeBoard, tmp_path: Path) -> None:
+    # Beside the flash: it is no file of the board's.
     file = tmp_path / "capture"
-    board = make(name, environment={"BOARD_QEMU": f"-object filter-dump,id=dump,netdev=net,file={file}"})
+    board = make_board("", capture=file)
     with connection(board) as sock:
         sock.sendall(b"what is captured")
         board.run("time.sleep_ms(50)")
         assert file.read_bytes().count(b"what is captured") == 1
 
 
-def test_link_that_goes_dead(make: MakeBoard, name: str, tmp_path: Path) -> None:
-    board = make(name, environment={"BOARD_QEMU": f"-qmp unix:{tmp_path}/qmp,server=on,wait=off"})
-    with connection(board, accept=ACCEPT + ECHO) as sock, Monitor(tmp_path / "qmp") as monitor:
+def test_link_that_goes_dead(plain: Board) -> None:
+    assert isinstance(plain, EmulatedBoard)
+    with connection(plain, accept=ACCEPT + ECHO) as sock:
         exchange(sock)
-        monitor("set_link", name="net", up=False)
+        plain.unplug()
         sock.sendall(b"x")
         sock.settimeout(0.5)
         with pytest.raises(TimeoutError):
             sock.recv(1)
-        monitor("set_link", name="net", up=True)
+        plain.plug_in()
         sock.settimeout(TIMEOUT)
         assert sock.recv(1) == b"x"
 
@@ -516,10 +452,10 @@ def test_reset_before_setsockopt_crashes(plain: Board) -> None:
     assert plain.wait_end() == 1
 
 
-def test_reset_before_setsockopt_is_cured(make: MakeBoard) -> None:
-    board = make(PATCHED)
-    reset_before_setsockopt(board)
-    board.wait(r"OSError: \[Errno 104\] ECONNRESET\r\n>>> ")
+@pytest.mark.boards(PATCHED, reason="the one that has been cured")
+def test_reset_before_setsockopt_is_cured(plain: Board) -> None:
+    reset_before_setsockopt(plain)
+    plain.wait(r"OSError: \[Errno 104\] ECONNRESET\r\n>>> ")
 
 
 def reset_after_close(board: Board) -> None:
@@ -537,53 +473,48 @@ def reset_after_close(board: Board) -> None:
         reset(sock)
 
 
-def test_reset_after_close_crashes(make: MakeBoard) -> None:
-    """extmod/modlwip.c: lwip_socket_free_incoming() passes over every second, for the queue moves up under it.
-
-    With the heap of the ESP8266's board the memory is sure to be given out again.
-    """
-    board = make(ESP8266)
-    reset_after_close(board)
-    match = board.wait(r"\*\*\* Fault: .*?\n(.*?)\n.*\n")
+@pytest.mark.boards(ESP8266, reason="with so small a heap the memory is sure to be given out again")
+def test_reset_after_close_crashes(plain: Board) -> None:
+    """extmod/modlwip.c: lwip_socket_free_incoming() passes over every second, for the queue moves up under it."""
+    reset_after_close(plain)
+    match = plain.wait(r"\*\*\* Fault: .*?\n(.*?)\n.*\n")
     assert b"_lwip_tcp_err_unaccepted at modlwip.c:" in match[1]
-    assert board.wait_end() == 1
+    assert plain.wait_end() == 1
 
 
-def test_reset_after_close_is_cured(make: MakeBoard) -> None:
-    board = make(PATCHED)
-    reset_after_close(board)
-    assert board.run("time.sleep_ms(200); " + PCBS).startswith("0 ")
+@pytest.mark.boards(PATCHED, reason="the one that has been cured")
+def test_reset_after_close_is_cured(plain: Board) -> None:
+    reset_after_close(plain)
+    assert plain.run("time.sleep_ms(200); " + PCBS).startswith("0 ")
 
 
-@pytest.mark.parametrize(("name", "heard"), [(LWIP, 4), (ESP8266, 4), (PATCHED, 5)])
-def test_close_of_a_listening_socket_breaks_another(make: MakeBoard, name: str, heard: int) -> None:
+@pytest.mark.boards(LWIP, ESP8266, PATCHED, reason="one of them has been cured")
+def test_close_of_a_listening_socket_breaks_another(plain: Board) -> None:
     """extmod/modlwip.c, lwip_socket_ioctl(), takes it for a connection, and clears what lies behind it.
 
     There is the number of the next byte that the fifth connection sends: from then on the other end and the board tell
     each other without end that it is wrong.
     """
-    board = make(name)
-    board.run(LISTEN.format(port=board.port) + "connections = []")
+    plain.run(LISTEN.format(port=plain.port) + "connections = []")
     with contextlib.ExitStack() as stack:
         socks = []
         for _ in range(5):
-            socks.append(stack.enter_context(socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)))
-            board.run("connections.append(s.accept()[0])")
-        board.type("s.close(); [cl.write(b'x') for cl in connections]\r")
-        assert [hears(sock) for sock in socks].count(True) == heard
+            socks.append(stack.enter_context(socket.create_connection(("127.0.0.1", plain.port), timeout=TIMEOUT)))
+            plain.run("connections.append(s.accept()[0])")
+        plain.type("s.close(); [cl.write(b'x') for cl in connections]\r")
+        assert [hears(sock) for sock in socks].count(True) == {LWIP: 4, ESP8266: 4, PATCHED: 5}[plain.kind.name]
 
 
 # WebREPL, and what makes one board an ESP8266.
 
 
-@pytest.mark.parametrize("name", [LWIP, ESP8266, PATCHED])
-def test_session(make: MakeBoard, name: str) -> None:
-    files = {"boot.py": "import webrepl\nwebrepl.start()\n", "webrepl_cfg.py": "PASS = 'secret'\n"}
-    port = free_port()
-    files["boot.py"] = f"import webrepl\nwebrepl.start(port={port})\n"
-    board = make(name, files)
+LIKE_ESP8266 = pytest.mark.boards(ESP8266, reason="the one that is like that chip")
+
+
+@pytest.mark.boards(LWIP, ESP8266, PATCHED, reason="all that there are")
+def test_session(board: Board) -> None:
     data = os.urandom(20000)
-    with Client(port) as c:
+    with Client(board.port) as c:
         assert c.run("print(6*7)") == "42"
         c.put("file", data)
         assert (board.flash / "file").read_bytes() == data
@@ -591,31 +522,26 @@ def test_session(make: MakeBoard, name: str) -> None:
         assert c.version() == (1, 25, 0) or "MICROPY_DIR" in os.environ
 
 
-@pytest.fixture
-def esp8266(make: MakeBoard) -> Board:
-    """Return the board that is like an ESP8266."""
-    return make(ESP8266)
-
-
-def test_esp8266_heap(esp8266: Board) -> None:
+@LIKE_ESP8266
+def test_esp8266_heap(plain: Board) -> None:
     """ports/esp8266/main.c."""
-    assert 36 * 1024 < int(esp8266.run("import gc; print(gc.mem_alloc() + gc.mem_free())")) <= 38 * 1024
+    assert 36 * 1024 < int(plain.run("import gc; print(gc.mem_alloc() + gc.mem_free())")) <= 38 * 1024
 
 
+@LIKE_ESP8266
 @pytest.mark.parametrize(
     "missing",
     ["str.partition", "str.center", "str.splitlines", "complex", "compile", "execfile", "__file__"],
 )
-def test_esp8266_is_without(esp8266: Board, missing: str) -> None:
-    assert esp8266.run(f"try: {missing}; print('there')\nexcept (AttributeError, NameError): print('not there')") == (
+def test_esp8266_is_without(plain: Board, missing: str) -> None:
+    assert plain.run(f"try: {missing}; print('there')\nexcept (AttributeError, NameError): print('not there')") == (
         "not there"
     )
 
 
-@pytest.mark.parametrize(("name", "outcome"), [(LWIP, "heap is locked"), (ESP8266, "2.25")])
-def test_esp8266_has_floats_in_the_word(make: MakeBoard, name: str, outcome: str) -> None:
+def test_esp8266_has_floats_in_the_word(plain: Board) -> None:
     """py/obj.h: MICROPY_OBJ_REPR_C takes no heap for them."""
-    out = make(name).run("""
+    out = plain.run("""
 import micropython
 def square(x):
     micropython.heap_lock()
@@ -627,28 +553,25 @@ def square(x):
         micropython.heap_unlock()
 print(square(1.5))
 """)
-    assert out == outcome
+    assert out == {LWIP: "heap is locked", ESP8266: "2.25"}[plain.kind.name]
 
 
-def test_esp8266_has_its_uart_in_dupterm(esp8266: Board) -> None:
+@LIKE_ESP8266
+def test_esp8266_has_its_uart_in_dupterm(plain: Board) -> None:
     """ports/esp8266/main.c, mp_reset(): slot 1. Taken out of it, the serial console is dead."""
-    esp8266.type("import os; uart = os.dupterm(None, 1)\r")
+    plain.type("import os; uart = os.dupterm(None, 1)\r")
     time.sleep(0.5)
-    esp8266.skip()
-    esp8266.type("print('unseen')\r")
+    plain.skip()
+    plain.type("print('unseen')\r")
     time.sleep(0.5)
-    assert "unseen" not in esp8266.text
-    assert re.search(r"dupterm\(None, 1\)\r\n$", esp8266.text)
+    assert "unseen" not in plain.text
+    assert re.search(r"dupterm\(None, 1\)\r\n$", plain.text)
 
 
-def test_esp8266_takes_its_time_for_a_put(make: MakeBoard) -> None:
+def test_esp8266_takes_its_time_for_a_put(board: Board) -> None:
     """MICROPY_PY_WEBREPL_DELAY: 20 ms for each block."""
-    took = {}
-    for name in (LWIP, ESP8266):
-        port = free_port()
-        make(name, {"boot.py": f"import webrepl\nwebrepl.start({port}, 'secret')\n"})
-        with Client(port) as c:
-            started = time.monotonic()
-            c.put("file", bytes(20 * 1024), chunk=512)
-            took[name] = time.monotonic() - started
-    assert took[ESP8266] > 0.8 > took[LWIP]
+    with Client(board.port) as c:
+        started = time.monotonic()
+        c.put("file", bytes(20 * 1024), chunk=512)
+        took = time.monotonic() - started
+    assert (took > 0.8) == (board.kind.name == ESP8266)
