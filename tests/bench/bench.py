@@ -34,7 +34,7 @@ from typing import Any
 import chips
 from board import FIRMWARE, PASSWORD, ROOT, TIMEOUT, free_port
 from link import PROMPT, Link
-from report import Progress, Sample, digits, spread
+from report import Progress, Sample, show_spread, spread, table_head
 
 BOARD_CODE = Path(__file__).with_name("bench_board.py")
 TWIN_CODE = ROOT / "_webrepl_shim" / "_webrepl.py"
@@ -386,13 +386,12 @@ def show(result: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"What the server costs, on {m['firmware']}: medians of {result['repeat']} repetitions,"
     yield "and what half of them lie between."
-    yield f"{'':32} {'server':20} {'ms':>10} {'':23} {'x yardstick':>12}"
+    yield table_head(32, 20, f"{'x yardstick':>12}")
     for row, servers in result["rows"].items():
         for i, (name, r) in enumerate(servers.items()):
-            ms, ratio = r["ms"], r["ratio"]
+            ratio = r["ratio"]
             yield (
-                f"{row if i == 0 else '':32} {name:20} {digits(ms['median']):>10} "
-                f"{digits(ms['low']):>10} - {digits(ms['high']):<10} "
+                f"{row if i == 0 else '':32} {name:20} {show_spread(r['ms'])} "
                 f"{ratio['median']:12.2f} ({ratio['low']:.2f} - {ratio['high']:.2f})  {r['note']}"
             ).rstrip()
     for name, grown in result["growth"].items():

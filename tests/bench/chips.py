@@ -24,7 +24,7 @@ from typing import Any
 
 from board import BOARDS, PASSWORD, Board, BoardError, boot, free_port
 from link import PROMPT, Link, payload
-from report import Progress, Sample, digits, spread
+from report import Progress, Sample, show_spread, spread, table_head
 
 BOARD_CODE = Path(__file__).with_name("bench_board.py")
 WEBREPL, PEER = "webrepl", "peer"
@@ -393,7 +393,7 @@ def show(chips: dict[str, Any], repeat: int) -> Iterator[str]:
     yield f"cut: did not arrive whole. for ever: more than {FOR_EVER_S} s. Segments are those from and to the board."
     for setting, table in chips.items():
         yield f"\n{setting}; {table['board']}"
-        yield f"{'':28} {'server':8} {'ms':>10} {'':23} {'x peer':>8} {'':13} {'segments':>13}"
+        yield table_head(28, 8, f"{'x peer':>8} {'':13} {'segments':>13}")
         for row, servers in table["rows"].items():
             for i, (name, r) in enumerate(servers.items()):
                 yield f"{row if i == 0 else '':28} {name:8} {show_one(r, name)}".rstrip()
@@ -404,11 +404,8 @@ def show_one(r: dict[str, Any], name: str) -> str:
     ends = "; ".join(f"{end} ({n} of {n + len(r['samples'])})" for end, n in r["ends"].items())
     if not r["ms"]:
         return f"{', '.join(r['ends']):>10}"
-    ms, ratio = r["ms"], r["ratio"] if name != PEER else None
+    ratio = r["ratio"] if name != PEER else None
     beside = f"{ratio['median']:8.2f} ({ratio['low']:.2f} - {ratio['high']:.2f})" if ratio else ""
     segments = " / ".join(f"{n:.3g}" if n < 100 else f"{n:.0f}" for n in r["segments"] or ())
     notes = "  ".join(filter(None, [r["note"], ends]))
-    return (
-        f"{digits(ms['median']):>10} {digits(ms['low']):>10} - {digits(ms['high']):<10} "
-        f"{beside:22} {segments:>13}  {notes}"
-    )
+    return f"{show_spread(r['ms'])} {beside:22} {segments:>13}  {notes}"

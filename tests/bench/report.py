@@ -1,4 +1,4 @@
-"""What the benchmark's measurements have in common: samples, their spread, and how far it is."""
+"""What the benchmark's measurements have in common: samples, their spread, the tables, and how far it is."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ def spread(samples: list[float]) -> dict[str, float]:
 def digits(ms: float) -> str:
     """Return a time with as many digits as there is sense in."""
     return f"{ms:.4f}" if ms < 1 else f"{ms:.2f}"
+
+
+def table_head(row: int, server: int, more: str) -> str:
+    """Return what stands over names of rows and of servers, so wide, over what show_spread() returns, and over more."""
+    return f"{'':{row}} {'server':{server}} {'ms':>10} {'':23} {more}"
+
+
+def show_spread(ms: dict[str, float]) -> str:
+    """Return the spread of times, for a line of a table."""
+    return f"{digits(ms['median']):>10} {digits(ms['low']):>10} - {digits(ms['high']):<10}"
 
 
 class Progress:
