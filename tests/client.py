@@ -1,4 +1,7 @@
-"""A WebREPL client over websocket-client: text frames are the REPL, binary frames move files."""
+"""A WebREPL client over websocket-client: text frames are the REPL, binary frames move files.
+
+And what tests need that are clients of their own, byte by byte.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,39 @@ import websocket
 from board import PASSWORD, TIMEOUT
 
 PUT, GET, VERSION = 1, 2, 3
+# What asks for a WebSocket: RFC 6455 §4.1.
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 # The room of a client that is to hold the board up as soon as it does not read.
 NARROW = 4096
+
+
+def connect(port: int) -> socket.socket:
+    """Open a TCP connection to a board."""
+    s = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def reset(s: socket.socket) -> None:
+    """Close a connection so that the other side gets a reset."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return a payload of less than 64 KiB as it is sent: RFC 6455 §5.2, masked with zeros."""
+    size = len(payload)
+    head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
+    return head + bytes(4) + payload
+
+
+def file_request(operation: int, name: str, size: int = 0) -> bytes:
+    """Return the 82 bytes that start a file operation."""
+    data = name.encode()
+    return struct.pack("<2sBBQLH64s", b"WA", operation, 0, 0, size, len(data), data)
 
 
 class Client:
@@ -106,9 +140,8 @@ class Client:
         return data
 
     def request(self, operation: int, name: str = "", size: int = 0) -> None:
-        """Send the 82 bytes that start a file operation."""
-        data = name.encode()
-        self.ws.send_binary(struct.pack("<2sBBQLH64s", b"WA", operation, 0, 0, size, len(data), data))
+        """Start a file operation."""
+        self.ws.send_binary(file_request(operation, name, size))
 
     def status(self) -> int:
         """Receive the answer to a request, or the one that ends a transfer."""

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import socket
-import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from board import TIMEOUT, Board, EmulatedBoard, Kind, free_port, write_flash
-from client import Client
+from client import Client, connect, reset
 
 LWIP, ESP8266, PATCHED = "lwip", "lwip-esp8266", "lwip-patched"
 pytestmark = pytest.mark.boards(LWIP, ESP8266, reason="what is tested is the emulated boards themselves")
@@ -45,8 +44,7 @@ def plain(make_board: MakeBoard, tmp_path: Path) -> Board:
 def connection(board: Board, *, accept: str = ACCEPT) -> Iterator[socket.socket]:
     """Have the board listen as s and accept a connection as cl; return the other end of it."""
     board.run(LISTEN.format(port=board.port))
-    with socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connect(board.port) as sock:
         board.run(accept)
         yield sock
 
@@ -57,12 +55,6 @@ def hears(sock: socket.socket) -> bool:
     with contextlib.suppress(TimeoutError):
         return bool(sock.recv(1))
     return False
-
-
-def reset(sock: socket.socket) -> None:
-    """End a connection by a reset."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 # The start, and the consoles.

@@ -21,16 +21,11 @@ from pathlib import Path
 
 import pytest
 from board import BOARDS, PASSWORD, TIMEOUT, Board, free_port, write_flash
-from client import GET, PUT, VERSION
+from client import GET, PUT, REQUEST, VERSION, connect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: board\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 
 # What the flash of both has at the beginning of a session.
 FILES = {"empty": b"", "short": b"x", "d/piece": bytes(range(256)), "d/long": bytes(range(251)) * 20}
@@ -102,9 +97,8 @@ class Peer:
         """Open a WebSocket."""
         self.received = bytearray()
         self.ended = False
-        self.socket = socket.create_connection(("127.0.0.1", self.board.port), TIMEOUT)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(HANDSHAKE)
+        self.socket = connect(self.board.port)
+        self.socket.sendall(REQUEST)
         self.board.wait_idle()
 
     def send(self, piece: Piece) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import random
 import re
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,28 +13,16 @@ from collections.abc import Callable, Iterator
 import pytest
 import websocket
 from board import PASSWORD, TIMEOUT, Board, Kind
-from client import PUT, Client
+from client import PUT, REQUEST, Client, connect, file_request, frame, reset
 
 MakeBoard = Callable[..., Board]
-
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 
 MEMORY = "import gc; gc.collect(); print(gc.mem_alloc())"
 
 
-def connect(board: Board) -> socket.socket:
-    """Open a TCP connection to the board."""
-    s = socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
-
-
 def page(board: Board) -> str:
     """Fetch the page."""
-    with connect(board) as s:
+    with connect(board.port) as s:
         s.sendall(b"GET / HTTP/1.1\r\n\r\n")
         data = b""
         while part := s.recv(4096):
@@ -125,13 +112,13 @@ def test_no_stall(board: Board, attack: str) -> None:
         stop = threading.Event()
         stack.callback(stop.set)
         if attack in SLOW:
-            stack.enter_context(connect(board)).sendall(SLOW[attack])
+            stack.enter_context(connect(board.port)).sendall(SLOW[attack])
         elif attack == "drips":
-            s = stack.enter_context(connect(board))
+            s = stack.enter_context(connect(board.port))
             threading.Thread(target=drip, args=(s, stop), daemon=True).start()
         else:
             for i in range(10):
-                stack.enter_context(connect(board)).sendall(REQUEST[:i])
+                stack.enter_context(connect(board.port)).sendall(REQUEST[:i])
         assert longest_pause_us(board) < 50_000
 
 
@@ -157,14 +144,14 @@ def test_slow_clients_keep_nobody_out(board: Board, kind: Kind, attack: str) -> 
     with contextlib.ExitStack() as stack:
         # As many as leave the network room for two that are served.
         for _ in range(min(5, kind.connections - 2)):
-            stack.enter_context(connect(board)).sendall(SLOW[attack])
+            stack.enter_context(connect(board.port)).sendall(SLOW[attack])
         assert page(board).startswith("HTTP/1.1 200 OK")
         with Client(board.port) as c:
             assert c.run("print(6*7)") == "42"
 
 
 def test_a_slow_request_of_two_is_served(board: Board) -> None:
-    with connect(board) as slow, connect(board) as spare:
+    with connect(board.port) as slow, connect(board.port) as spare:
         slow.sendall(b"GET / HT")
         board.run("print(1)")
         slow.sendall(b"TP/1.1\r\n\r\n")
@@ -187,7 +174,7 @@ s.bind(('', {board.port}))
 s.listen(1)
 """)
     stop = threading.Event()
-    with connect(board) as cl:
+    with connect(board.port) as cl:
         if attack == "drips":
             threading.Thread(target=drip, args=(cl, stop), daemon=True).start()
         out = board.run(
@@ -332,23 +319,12 @@ def test_client_that_typed_is_not_replaced(board: Board, relay: Relay) -> None:
 # Nothing is left behind.
 
 
-def reset(s: socket.socket) -> None:
-    """Close a connection so that the other side gets a reset."""
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    s.close()
-
-
 def handshake(s: socket.socket) -> None:
     """Become a WebSocket client, up to the password prompt."""
     s.sendall(REQUEST)
     data = b""
     while b"Password: " not in data and b"in use" not in data:
         data += s.recv(4096)
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return a WebSocket frame with a mask of zeros."""
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
 
 
 BROKEN: dict[str, Callable[[socket.socket], object]] = {
@@ -374,7 +350,7 @@ BROKEN: dict[str, Callable[[socket.socket], object]] = {
     "dies in a PUT": lambda s: (
         handshake(s),
         s.sendall(frame(1, PASSWORD.encode() + b"\r")),
-        s.sendall(frame(2, struct.pack("<2sBBQLH64s", b"WA", PUT, 0, 0, 999, 1, b"f") + b"xxx")),
+        s.sendall(frame(2, file_request(PUT, "f", 999) + b"xxx")),
         reset(s),
     ),
 }
@@ -387,7 +363,7 @@ def test_broken_connections_leave_nothing_behind(board: Board, kind: Kind) -> No
     def soak(rounds: int) -> None:
         for _ in range(rounds):
             for broken in BROKEN.values():
-                with contextlib.suppress(OSError), connect(board) as s:
+                with contextlib.suppress(OSError), connect(board.port) as s:
                     broken(s)
                 # All that has come is dealt with before this is; more than the backlog would have to try again.
                 page(board)
@@ -415,7 +391,7 @@ def test_exception_in_a_callback_closes_the_socket(board: Board, where: str, err
     # _request() is a generator: it fails where it is read on.
     fail = f"def fail(*args):\n    raise {error}\n" + ("    yield\n" if where == "_request" else "")
     board.run(f"{fail}was = webrepl.{where}; webrepl.{where} = fail")
-    with connect(board) as s, contextlib.suppress(ConnectionError):
+    with connect(board.port) as s, contextlib.suppress(ConnectionError):
         s.sendall(b"GET / HTTP/1.1\r\n\r\n" if where == "send_html" else REQUEST)
         while s.recv(1000):
             pass
@@ -540,7 +516,7 @@ def test_no_socket_callbacks(make_board: MakeBoard) -> None:
 def test_not_http_is_not_mentioned(board: Board) -> None:
     shown = len(board.text)
     for name in ("junk", "TLS", "connects and leaves", "half a line", "too large"):
-        with contextlib.suppress(OSError), connect(board) as s:
+        with contextlib.suppress(OSError), connect(board.port) as s:
             BROKEN[name](s)
     page(board)
     board.run("print(1)")

@@ -20,34 +20,9 @@ from pathlib import Path
 import pytest
 import websocket
 from board import PASSWORD, TIMEOUT, Board, EmulatedBoard, Kind, free_port
-from client import GET, NARROW, PUT, Client, client_when_let_in
+from client import GET, NARROW, PUT, REQUEST, Client, client_when_let_in, connect, file_request, frame, reset
 
 MakeBoard = Callable[..., Board]
-
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-
-def connect(board: Board) -> socket.socket:
-    """Open a TCP connection to the board."""
-    s = socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT)
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return a WebSocket frame with a mask of zeros."""
-    size = len(payload)
-    head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
-    return head + bytes(4) + payload
-
-
-def request(operation: int, name: str, size: int = 0) -> bytes:
-    """Return the frame that starts a file operation."""
-    data = name.encode()
-    return frame(2, struct.pack("<2sBBQLH64s", b"WA", operation, 0, 0, size, len(data), data))
 
 
 def send(c: Client, data: bytes) -> None:
@@ -352,8 +327,12 @@ STAGES: dict[str, Callable[[socket.socket], object]] = {
     "at the password": lambda s: (s.sendall(REQUEST), time.sleep(0.02)),
     "logged in": log_in,
     "while it prints": lambda s: (log_in(s), s.sendall(frame(1, b"for i in range(50): print(i)\r\r")), s.recv(9)),
-    "in a PUT": lambda s: (log_in(s), s.sendall(request(PUT, "f", 999) + frame(2, b"x" * 99)), s.recv(9)),
-    "in a GET": lambda s: (log_in(s), s.sendall(request(GET, "boot.py") + frame(2, b"\0")), s.recv(9)),
+    "in a PUT": lambda s: (
+        log_in(s),
+        s.sendall(frame(2, file_request(PUT, "f", 999)) + frame(2, b"x" * 99)),
+        s.recv(9),
+    ),
+    "in a GET": lambda s: (log_in(s), s.sendall(frame(2, file_request(GET, "boot.py")) + frame(2, b"\0")), s.recv(9)),
 }
 
 
@@ -364,10 +343,10 @@ def test_resets_at_every_stage(board: Board) -> None:
     before = board.resources()
     rng = random.Random(1)
     for i in range(150):
-        with connect(board) as s, contextlib.suppress(OSError):
+        with connect(board.port) as s, contextlib.suppress(OSError):
             list(STAGES.values())[i % len(STAGES)](s)
             time.sleep(rng.choice((0, 0, 0.001, 0.01)))
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset(s)
     with client_when_let_in(board.port) as c:
         assert c.run("print(6*7)") == "42"
     board.wait_resources(before)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import websocket
 from board import ROOT, TIMEOUT, TWIN, Board, free_port, write_flash
-from client import GET, PUT, Client
+from client import GET, PUT, Client, reset
 
 pytestmark = pytest.mark.boards("esp32", "edge", reason="it looks at the process, which no emulated chip has")
 
@@ -173,7 +173,7 @@ def test_abandoned_transfer_closes_its_file_at_once(board: Board, operation: int
         if end == "close frame":
             c.ws.send_close()
         elif end == "reset":
-            tcp(c).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset(tcp(c))
             c.vanish()
         else:
             tcp(c).shutdown(socket.SHUT_WR)

@@ -10,16 +10,12 @@ import struct
 import time
 
 from board import PASSWORD, TIMEOUT
-from client import GET, PUT
+from client import GET, PUT, REQUEST, file_request, frame
 
 TEXT, BINARY, PING = 1, 2, 9
 # After how long without the prompt it is asked for again.
 NUDGE_S = 0.1
 PROMPT = b">>> "
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: board\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 
 
 def payload(data: bytes) -> bytes:
@@ -80,16 +76,8 @@ class Link:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
 
     def pack(self, payload: bytes, opcode: int = TEXT) -> bytes:
-        """Return the payload as it is sent: RFC 6455 §5.2, masked with zeros."""
-        if not self._framed:
-            return payload
-        size = len(payload)
-        head = (
-            struct.pack("!BB", 0x80 | opcode, 0x80 | size)
-            if size < 126
-            else struct.pack("!BBH", 0x80 | opcode, 0xFE, size)
-        )
-        return head + bytes(4) + payload
+        """Return the payload as it is sent."""
+        return frame(opcode, payload) if self._framed else payload
 
     def send(self, data: bytes) -> None:
         """Send what pack() made."""
@@ -124,8 +112,7 @@ class Link:
 
     def request(self, operation: int, name: str, size: int = 0) -> None:
         """Ask for a file operation and wait for the answer."""
-        data = name.encode()
-        self.send(self.pack(struct.pack("<2sBBQLH64s", b"WA", operation, 0, 0, size, len(data), data), BINARY))
+        self.send(self.pack(file_request(operation, name, size), BINARY))
         self.status()
 
     def status(self) -> None:
@@ -154,6 +141,6 @@ class Link:
     def put(self, name: str, data: bytes, chunk: int) -> None:
         """Write a file."""
         self.request(PUT, name, len(data))
-        for frame in [self.pack(data[i : i + chunk], BINARY) for i in range(0, len(data), chunk)]:
-            self.send(frame)
+        for piece in [self.pack(data[i : i + chunk], BINARY) for i in range(0, len(data), chunk)]:
+            self.send(piece)
         self.status()
