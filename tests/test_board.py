@@ -693,11 +693,12 @@ print(n)
     assert out == room
 
 
-def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
+@pytest.mark.boards("esp32-ticks", "lwip", "lwip-esp8266", reason="an emulated board is a program, too")
+def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path, kind: Kind) -> None:
     port = free_port()
     write_flash(tmp_path, port)
     with subprocess.Popen(
-        [FIRMWARE, "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        [kind.firmware, "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as p:
         try:
             assert p.stdout is not None
@@ -710,13 +711,9 @@ def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path) -> None:
             p.terminate()
 
 
-@pytest.mark.parametrize("timer", ["edge", "virtual", "stm32"])
-def test_virtual_timer(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch, timer: str) -> None:
+@pytest.mark.boards("edge", "esp32-1.29", "stm32", "lwip", "lwip-esp8266", reason="those that have virtual timers")
+def test_virtual_timer(plain: Board) -> None:
     # esp32/machine_timer.c from 1.29 on, machine_timer_isr_virtual(): through the scheduler, as extmod/machine_timer.c.
-    monkeypatch.setenv("BOARD_TIMER", timer)
-    plain = make_board(
-        "", kind=BOARDS["edge" if timer == "edge" else "esp32"], firmware=STM32 if timer == "stm32" else FIRMWARE
-    )
     plain.run("""
 import time
 from machine import Timer

@@ -6,13 +6,12 @@ import contextlib
 import os
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from board import TIMEOUT, Board, EmulatedBoard, Kind, free_port, write_flash
+from board import TIMEOUT, Board, EmulatedBoard, free_port
 from client import Client, connect, reset
 
 LWIP, ESP8266, PATCHED = "lwip", "lwip-esp8266", "lwip-patched"
@@ -109,23 +108,6 @@ def test_ctrl_c_at_the_prompt(plain: Board) -> None:
     assert plain.run("print(1)") == "1"
 
 
-def test_end_of_file_is_a_cable_pulled_out(tmp_path: Path, kind: Kind) -> None:
-    port = free_port()
-    write_flash(tmp_path, port)
-    with subprocess.Popen(
-        [kind.firmware, "-m", "board"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as p:
-        try:
-            assert p.stdout is not None
-            while p.stdout.readline() != b"Started webrepl in normal mode\r\n":
-                pass
-            with Client(port) as c:
-                assert c.run("print(6*7)") == "42"
-            assert p.poll() is None
-        finally:
-            p.kill()
-
-
 def test_nothing_is_left_of_a_board_that_is_killed(plain: Board) -> None:
     plain.run(LISTEN.format(port=plain.port))
     plain.process.kill()
@@ -152,20 +134,6 @@ n = 0
 while p.poll(0): sys.stdin.read(1); n += 1
 print(n)
 """) == str({LWIP: 511, ESP8266: 255}[plain.kind.name])
-
-
-def test_timer(plain: Board) -> None:
-    plain.run("""
-import time
-from machine import Timer
-calls = []
-once, often = Timer(-1), Timer(-1)
-once.init(mode=Timer.ONE_SHOT, period=20, callback=calls.append)
-often.init(mode=Timer.PERIODIC, period=30, callback=calls.append)
-time.sleep_ms(200)
-often.deinit()
-""")
-    assert plain.run("print(calls[0] is once, calls.count(once), 4 <= calls.count(often) <= 7)") == "True 1 True"
 
 
 def test_clock(plain: Board) -> None:
