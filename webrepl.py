@@ -114,6 +114,7 @@ _TEXT = const(1)
 _CLOSE = const(8)
 _PING = const(9)
 # What sockets raise, and files do not: this or above, or the other.
+_EAGAIN = const(11)
 _ECONNABORTED = const(103)
 _EPIPE = const(32)
 _ETIMEDOUT = const(110)
@@ -219,15 +220,14 @@ def _new_terminal(cl, ip):
 
         Ctrl-C raises KeyboardInterrupt at any branch, and C loses what it is doing when that passes through: so
         readinto() holds it back, and write() has no branch. Nor is there one between steps that belong together. On an
-        ESP32 it can strike in the socket, too, between pieces of what it reads or writes, which this cannot prevent.
+        ESP32 it can strike in the socket, too, between pieces of what that writes, which this cannot prevent.
         """
 
         def __init__(self, cl, ip):
             self.cl = cl
             self.ip = ip
-            # When it came, in ticks; until when C may read on, or None if it has just begun, and if something has come.
-            self.start = time.ticks_ms()
-            self.end = None
+            # When it came, and until when C may read on, in ticks; and if something has come meanwhile.
+            self.start = self.end = time.ticks_ms()
             self.heard = False
             # True if the message is text, which may be cut into frames: RFC 6455 §5.4.
             self.is_text = True
@@ -235,40 +235,54 @@ def _new_terminal(cl, ip):
             self.logged_in = self.interrupted = False
             # When the client was asked if it is there, in ticks, or None if it has been heard of since.
             self.asked = None
-            # What was just read of a frame's header, and what was before; of a data frame, what C has not read yet.
+            # What has just come; b"" at the end of the connection.
             self.data = None
-            self.header = self.head = b""
-            # How much is left of its payload, and how much of that C just gets, or None if nothing has come.
+            # What has come of a frame's header; and of a data frame, its header included, how much C has not read yet.
+            self.header = b""
             self.left = 0
-            self.got = None
             # Frames that are to be sent.
             self.out = bytearray()
+            # When the write began that goes on, in ticks, or None; how long writes may still take, in ms: 1 more for
+            # each byte that the client takes.
+            self.writing = None
+            self.patience = _WRITE_TIMEOUT
 
         def readinto(self, buf):
             """Read from a data frame; return 0 if nothing is there: for None, C would forget what it has begun with."""
             while True:
                 try:
-                    if self.head:
-                        n = min(len(buf), len(self.head))
-                        buf[:n] = self.head[:n]
-                        self.head = self.head[n:]
-                        return n
-                    if not self.got:
-                        if not self.left or (self.heard and self.is_late()):
+                    # What has come of the next frame's header is next_frame()'s.
+                    if not self.left:
+                        return 0
+                    if not self.data:
+                        if self.heard and self.is_late():
                             return 0
                         if len(self.out) > _QUEUE:
                             self.send()
-                        self.got = self.cl.readinto(buf, self.left)
-                        if not self.got:
+                        if not self.receive(min(len(buf), self.left, _SEGMENT)):
                             return 0
-                    self.asked = None
-                    self.heard = True
-                    n = self.got
+                    n = min(len(buf), len(self.data))
+                    buf[:n] = self.data[:n]
+                    rest = self.data[n:] or None
+                    self.data = rest
                     self.left -= n
-                    self.got = None
                     return n
                 except KeyboardInterrupt:
                     self.interrupted = True
+
+        def receive(self, size):
+            """Take at most so many bytes into data, if there are none; return them, or what is false if none came."""
+            if not self.data:
+                try:
+                    # Not read(): on an ESP32 that tries for more when some have come, and Ctrl-C strikes there.
+                    self.data = self.cl.recv(size)
+                except OSError as e:
+                    if e.errno != _EAGAIN:
+                        raise
+            if self.data:
+                self.asked = None
+                self.heard = True
+            return self.data
 
         def write(self, buf):
             """Keep a piece of a frame, to be sent with the rest of it."""
@@ -282,15 +296,12 @@ def _new_terminal(cl, ip):
             return 0
 
         def is_late(self):
-            """Tell if a program has waited for long enough, from the first time that this is asked."""
-            now = time.ticks_ms()
-            if self.end is None:
-                self.end = time.ticks_add(now, _READ_TIME)
-            return time.ticks_diff(self.end, now) < 0
+            """Tell if a program has waited for long enough."""
+            return time.ticks_diff(self.end, time.ticks_ms()) < 0
 
         def next_frame(self):
             """Find out what there is for C: return True if there may be something, None if not now, 0 at the end."""
-            while self.left == 0 and not self.is_late():
+            while not self.left and not self.is_late():
                 if self.data:
                     self.header += self.data
                     self.data = None
@@ -311,21 +322,16 @@ def _new_terminal(cl, ip):
                     elif length == 126:
                         size += 2
                 if len(header) < size:
-                    self.data = self.cl.read(size - len(header))
-                    if self.data:
-                        self.asked = None
-                        self.heard = True
+                    if self.receive(size - len(header)):
                         continue
-                    if self.data is not None:
-                        return 0
                     break
                 if opcode < _CLOSE:
                     if opcode:
                         self.is_text = opcode == _TEXT
                     if length == 126:
                         length = header[2] << 8 | header[3]
-                    self.left = length
-                    self.head = header
+                    self.left = size + length
+                    self.data = header
                     self.header = b""
                     return True
                 if opcode == _PING and self.logged_in and size == 6 + length:
@@ -334,7 +340,7 @@ def _new_terminal(cl, ip):
                         payload[i] ^= header[2 + i % 4]
                     self.write(b"\x8a%c" % length + payload)
                 self.header = b""
-            if self.got == 0:
+            if self.data == b"":
                 return 0
             if self.is_late():
                 _wake(_SEND_PERIOD)
@@ -346,20 +352,32 @@ def _new_terminal(cl, ip):
             return None
 
         def send(self):
-            """Send what there is; raise OSError if the client does not take it within _WRITE_TIMEOUT."""
-            start = time.ticks_ms()
+            """Send what there is; raise OSError if the client takes too little of it."""
             while self.out:
+                n = 0
+                start = self.writing = time.ticks_ms()
                 try:
-                    # Without a branch, or Ctrl-C could have it sent twice.
-                    self.out[:] = self.out[self.cl.write(self.out) :]
+                    # Without a branch in between, or Ctrl-C could have it sent twice.
+                    n = self.cl.write(self.out)
+                    self.out[:] = self.out[n:]
+                    self.writing = None
                     if self.out:
-                        if time.ticks_diff(time.ticks_ms(), start) > _WRITE_TIMEOUT:
-                            raise OSError(_ETIMEDOUT)
                         # It cannot have answered a ping yet, and need not.
                         self.asked = None
                         time.sleep_ms(_SEND_PERIOD)
                 except KeyboardInterrupt:
+                    self.writing = None
                     self.interrupted = True
+                # Short of memory, lwip_tcp_send() in extmod/modlwip.c waits for 10 s, and then forgets what it has.
+                took = time.ticks_diff(time.ticks_ms(), start)
+                self.patience = min(self.patience + (n or 0) - took, _WRITE_TIMEOUT)
+                if self.patience < 0:
+                    raise OSError(_ETIMEDOUT)
+
+        def cut_short(self):
+            """Have a Ctrl-C of ours end a write that takes too long, as far as it lets callbacks run."""
+            if self.writing is not None and time.ticks_diff(time.ticks_ms(), self.writing) > _WRITE_TIMEOUT:
+                self.interrupted = True
 
     class Terminal(io.IOBase):
         """What os.dupterm() gets, which gives up a stream that raises."""
@@ -405,10 +423,13 @@ def _new_terminal(cl, ip):
                 return 1
             except KeyboardInterrupt:
                 self.connection.interrupted = False
-                # os.dupterm_notify() stops here.
-                _wake(_SEND_PERIOD)
-                buf[0] = 3
-                return 1
+                try:
+                    # os.dupterm_notify() stops here.
+                    _wake(_SEND_PERIOD)
+                finally:
+                    # Tools send Ctrl-C twice, and the second may strike just then.
+                    buf[0] = 3
+                    return 1  # noqa: B012
             except OSError as e:
                 if self is not _terminal:
                     # Another has the place since, and C would take it away.
@@ -426,7 +447,7 @@ def _new_terminal(cl, ip):
             connection = self.connection
             self.busy = True
             try:
-                connection.end = None
+                connection.end = time.ticks_add(time.ticks_ms(), _READ_TIME)
                 connection.heard = False
                 n = 1
                 while n:
@@ -518,6 +539,7 @@ def _new_terminal(cl, ip):
             Returns as much of it as was taken.
             """
             if self.busy:
+                self.connection.cut_short()
                 # It waits, or only the other console has it.
                 if len(buf) + len(self.text) <= _SEGMENT:
                     self.text += buf

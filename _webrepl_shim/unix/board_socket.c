@@ -124,11 +124,14 @@ static int socket_wait(const board_socket_t *self, short events) {
         if (board_events_wait_fd(self->fd, events, attempt_ms * 1000)) {
             return 0;
         }
+        // Ctrl-C strikes here on an ESP32, if it does not wait, too: _socket_read_data() of ports/esp32/modsocket.c.
+        if (!board_option_edge() || self->timeout_ms != 0) {
+            mp_handle_pending(true);
+        }
         bool over = board_option_edge() ? mp_hal_ticks_ms() - start >= self->timeout_ms : i >= retries;
         if (self->timeout_ms == 0 || (over && self->timeout_ms != BOARD_SOCKET_FOREVER)) {
             return timeout_errno(self);
         }
-        mp_handle_pending(true);
     }
 }
 
