@@ -242,8 +242,8 @@ def _new_terminal(cl, ip):
             self.left = 0
             # Frames that are to be sent.
             self.out = bytearray()
-            # When the write began that goes on, in ticks, or None; how long writes may still take, in ms: 1 more for
-            # each byte that the client takes.
+            # When the write began that goes on, in ticks, or None. How long the client may still let wait, in ms: for
+            # each byte that it takes, 1 more.
             self.writing = None
             self.patience = _WRITE_TIMEOUT
 
@@ -259,11 +259,14 @@ def _new_terminal(cl, ip):
                             return 0
                         if len(self.out) > _QUEUE:
                             self.send()
-                        if not self.receive(min(len(buf), self.left, _SEGMENT)):
+                        if not self.receive(min(len(buf), self.left)):
                             return 0
-                    n = min(len(buf), len(self.data))
-                    buf[:n] = self.data[:n]
+                    part = self.data
+                    if len(part) > len(buf):
+                        part = part[: len(buf)]
+                    n = len(part)
                     rest = self.data[n:] or None
+                    buf[:n] = part
                     self.data = rest
                     self.left -= n
                     return n
@@ -271,14 +274,16 @@ def _new_terminal(cl, ip):
                     self.interrupted = True
 
         def receive(self, size):
-            """Take at most so many bytes into data, if there are none; return them, or what is false if none came."""
-            if not self.data:
+            """Take at most so many bytes into data; return them, or what is false if none came."""
+            if _by_ticks and size > 1:
                 try:
-                    # Not read(): on an ESP32 that tries for more when some have come, and Ctrl-C strikes there.
+                    # An ESP32's read() tries for more when some have come, and Ctrl-C strikes there.
                     self.data = self.cl.recv(size)
                 except OSError as e:
                     if e.errno != _EAGAIN:
                         raise
+            else:
+                self.data = self.cl.read(size)
             if self.data:
                 self.asked = None
                 self.heard = True
@@ -322,7 +327,8 @@ def _new_terminal(cl, ip):
                     elif length == 126:
                         size += 2
                 if len(header) < size:
-                    if self.receive(size - len(header)):
+                    # Without an exception when there is none, as the next one is looked for all the time.
+                    if self.receive(1 if _by_ticks else size - len(header)):
                         continue
                     break
                 if opcode < _CLOSE:
@@ -354,30 +360,31 @@ def _new_terminal(cl, ip):
         def send(self):
             """Send what there is; raise OSError if the client takes too little of it."""
             while self.out:
-                n = 0
                 start = self.writing = time.ticks_ms()
                 try:
                     # Without a branch in between, or Ctrl-C could have it sent twice.
                     n = self.cl.write(self.out)
                     self.out[:] = self.out[n:]
+                    if n:
+                        self.patience = min(self.patience + n, _WRITE_TIMEOUT)
+                    if self.is_stuck() or (self.out and self.patience < 0):
+                        raise OSError(_ETIMEDOUT)
                     self.writing = None
                     if self.out:
                         # It cannot have answered a ping yet, and need not.
                         self.asked = None
                         time.sleep_ms(_SEND_PERIOD)
+                        self.patience -= time.ticks_diff(time.ticks_ms(), start)
                 except KeyboardInterrupt:
                     self.writing = None
                     self.interrupted = True
-                # Short of memory, lwip_tcp_send() in extmod/modlwip.c waits for 10 s, and then forgets what it has.
-                took = time.ticks_diff(time.ticks_ms(), start)
-                self.patience = min(self.patience + (n or 0) - took, _WRITE_TIMEOUT)
-                if self.patience < 0:
-                    raise OSError(_ETIMEDOUT)
 
-        def cut_short(self):
-            """Have a Ctrl-C of ours end a write that takes too long, as far as it lets callbacks run."""
-            if self.writing is not None and time.ticks_diff(time.ticks_ms(), self.writing) > _WRITE_TIMEOUT:
-                self.interrupted = True
+        def is_stuck(self):
+            """Tell if a write takes too long.
+
+            Short of memory, lwip_tcp_send() in extmod/modlwip.c waits for 10 s, and then forgets what it has.
+            """
+            return self.writing is not None and time.ticks_diff(time.ticks_ms(), self.writing) > _WRITE_TIMEOUT
 
     class Terminal(io.IOBase):
         """What os.dupterm() gets, which gives up a stream that raises."""
@@ -523,8 +530,7 @@ def _new_terminal(cl, ip):
                 return len(buf)
             except Exception:
                 if self is _terminal:
-                    _drop()
-                    print("WebREPL client is gone")
+                    _drop(True)
                 return len(buf)
 
         def ioctl(self, request, _):
@@ -539,7 +545,9 @@ def _new_terminal(cl, ip):
             Returns as much of it as was taken.
             """
             if self.busy:
-                self.connection.cut_short()
+                # An ESP8266's lwIP does not look if the connection that it writes to is still there.
+                if self.connection.is_stuck() and sys.platform != "esp8266":
+                    _drop(True)
                 # It waits, or only the other console has it.
                 if len(buf) + len(self.text) <= _SEGMENT:
                     self.text += buf
@@ -617,8 +625,8 @@ def _on_input(_):
         pass
 
 
-def _drop():
-    """Detach and close the client, if there is one."""
+def _drop(gone=False):
+    """Detach and close the client, if there is one; say so if it is gone by itself."""
     global client_s, _terminal
     terminal = _terminal
     _terminal = client_s = None
@@ -630,6 +638,8 @@ def _drop():
         # That closes the socket; and the file of a transfer, if _webrepl is the one in Python.
         terminal.webrepl.close()
         _wake(_SEND_PERIOD)
+        if gone:
+            print("WebREPL client is gone")
 
 
 def _attach(cl, ip):
@@ -696,6 +706,9 @@ def _refusal(ip):
     terminal = _terminal
     if terminal:
         connection = terminal.connection
+        if terminal.busy:
+            # What it is sent may be in C's hands.
+            return "WebREPL is in use"
         if connection.asked is None:
             connection.asked = now
             # A ping: RFC 6455 §5.5.2.
@@ -705,8 +718,7 @@ def _refusal(ip):
             connection.logged_in or abs(time.ticks_diff(now, connection.start)) <= _LOGIN_TIMEOUT
         ):
             return "WebREPL is in use"
-        _drop()
-        print("WebREPL client is gone")
+        _drop(True)
     # Without a branch, at which another could take the place.
     stream = os.dupterm(None)
     os.dupterm(stream)

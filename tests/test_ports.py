@@ -176,7 +176,7 @@ GIVES_WAY = """
 class Closed:
     def __getattr__(self, name):
         return getattr(cl, name)
-    def recv(self, size):
+    def read(self, size):
         webrepl._drop()
         come()
         raise OSError(9)
