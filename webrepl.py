@@ -278,7 +278,7 @@ def _new_terminal(cl, ip):
             if _by_ticks and size > 1:
                 try:
                     # An ESP32's read() tries for more when some have come, and Ctrl-C strikes there.
-                    self.data = self.cl.recv(size)
+                    self.data = self.cl.recv(min(size, _SEGMENT))
                 except OSError as e:
                     if e.errno != _EAGAIN:
                         raise
@@ -328,7 +328,7 @@ def _new_terminal(cl, ip):
                         size += 2
                 if len(header) < size:
                     # Without an exception when there is none, as the next one is looked for all the time.
-                    if self.receive(1 if _by_ticks else size - len(header)):
+                    if self.receive(1 if _by_ticks and not header else size - len(header)):
                         continue
                     break
                 if opcode < _CLOSE:
@@ -367,7 +367,9 @@ def _new_terminal(cl, ip):
                     self.out[:] = self.out[n:]
                     if n:
                         self.patience = min(self.patience + n, _WRITE_TIMEOUT)
-                    if self.is_stuck() or (self.out and self.patience < 0):
+                    # Short of memory, lwip_tcp_send() in extmod/modlwip.c waits for 10 s, and then forgets what it has.
+                    took = time.ticks_diff(time.ticks_ms(), start)
+                    if took > _WRITE_TIMEOUT or (self.out and self.patience < 0):
                         raise OSError(_ETIMEDOUT)
                     self.writing = None
                     if self.out:
@@ -378,13 +380,6 @@ def _new_terminal(cl, ip):
                 except KeyboardInterrupt:
                     self.writing = None
                     self.interrupted = True
-
-        def is_stuck(self):
-            """Tell if a write takes too long.
-
-            Short of memory, lwip_tcp_send() in extmod/modlwip.c waits for 10 s, and then forgets what it has.
-            """
-            return self.writing is not None and time.ticks_diff(time.ticks_ms(), self.writing) > _WRITE_TIMEOUT
 
     class Terminal(io.IOBase):
         """What os.dupterm() gets, which gives up a stream that raises."""
@@ -530,7 +525,8 @@ def _new_terminal(cl, ip):
                 return len(buf)
             except Exception:
                 if self is _terminal:
-                    _drop(True)
+                    _drop()
+                    print("WebREPL client is gone")
                 return len(buf)
 
         def ioctl(self, request, _):
@@ -545,9 +541,12 @@ def _new_terminal(cl, ip):
             Returns as much of it as was taken.
             """
             if self.busy:
-                # An ESP8266's lwIP does not look if the connection that it writes to is still there.
-                if self.connection.is_stuck() and sys.platform != "esp8266":
-                    _drop(True)
+                writing = self.connection.writing
+                # Closed, the socket ends the wait. An ESP8266's lwIP does not look if there still is a connection.
+                if writing is not None and sys.platform != "esp8266":
+                    if time.ticks_diff(time.ticks_ms(), writing) > _WRITE_TIMEOUT:
+                        _drop()
+                        print("WebREPL client is gone")
                 # It waits, or only the other console has it.
                 if len(buf) + len(self.text) <= _SEGMENT:
                     self.text += buf
@@ -625,8 +624,8 @@ def _on_input(_):
         pass
 
 
-def _drop(gone=False):
-    """Detach and close the client, if there is one; say so if it is gone by itself."""
+def _drop():
+    """Detach and close the client, if there is one."""
     global client_s, _terminal
     terminal = _terminal
     _terminal = client_s = None
@@ -638,8 +637,6 @@ def _drop(gone=False):
         # That closes the socket; and the file of a transfer, if _webrepl is the one in Python.
         terminal.webrepl.close()
         _wake(_SEND_PERIOD)
-        if gone:
-            print("WebREPL client is gone")
 
 
 def _attach(cl, ip):
@@ -718,7 +715,8 @@ def _refusal(ip):
             connection.logged_in or abs(time.ticks_diff(now, connection.start)) <= _LOGIN_TIMEOUT
         ):
             return "WebREPL is in use"
-        _drop(True)
+        _drop()
+        print("WebREPL client is gone")
     # Without a branch, at which another could take the place.
     stream = os.dupterm(None)
     os.dupterm(stream)

@@ -29,7 +29,7 @@ SHIM = ROOT / "_webrepl_shim"
 # The budgets, in bytes: what it takes, so that it does not grow unseen.
 MPY_MAX = 7640
 IMPORT_MAX = 896
-PEER_HEAP_PERCENT = 46
+PEER_HEAP_PERCENT = 51
 # By how much the heap for 7 KB more of a request may be more: nothing is kept, but memory lies in pieces.
 GROWTH_MAX = 1024
 
