@@ -78,7 +78,7 @@ _RING = const(255)
 _TYPED = const(32)
 # How long a program may leave it full until what follows is dropped, up to Ctrl-C, in ms.
 _RING_TIMEOUT = const(4000)
-# How much is sent at once, and printed at once, in bytes.
+# How much is sent at once, printed at once, and on an ESP32 received at once, in bytes.
 _SEGMENT = const(256)
 # How many answers may wait for each other, in bytes.
 _QUEUE = const(1024)
@@ -113,8 +113,9 @@ _STREAM_CLOSE = const(4)
 _TEXT = const(1)
 _CLOSE = const(8)
 _PING = const(9)
-# What sockets raise, and files do not: this or above, or the other.
+# What a socket raises if nothing has come.
 _EAGAIN = const(11)
+# What sockets raise, and files do not: this or above, or the other.
 _ECONNABORTED = const(103)
 _EPIPE = const(32)
 _ETIMEDOUT = const(110)
@@ -543,10 +544,13 @@ def _new_terminal(cl, ip):
             if self.busy:
                 writing = self.connection.writing
                 # Closed, the socket ends the wait. An ESP8266's lwIP does not look if there still is a connection.
-                if writing is not None and sys.platform != "esp8266":
-                    if time.ticks_diff(time.ticks_ms(), writing) > _WRITE_TIMEOUT:
-                        _drop()
-                        print("WebREPL client is gone")
+                if (
+                    writing is not None
+                    and sys.platform != "esp8266"
+                    and time.ticks_diff(time.ticks_ms(), writing) > _WRITE_TIMEOUT
+                ):
+                    _drop()
+                    print("WebREPL client is gone")
                 # It waits, or only the other console has it.
                 if len(buf) + len(self.text) <= _SEGMENT:
                     self.text += buf

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 from board import BOARDS, PASSWORD, TIMEOUT, Board, free_port, write_flash
-from client import GET, PUT, REQUEST, VERSION, connect
+from client import GET, PUT, REQUEST, VERSION, connect, reset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,10 +127,10 @@ class Peer:
         except OSError:
             self.ended = True
 
-    def end(self, *, reset: bool) -> None:
+    def end(self, *, by_reset: bool) -> None:
         """End the connection."""
-        if reset:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if by_reset:
+            reset(self.socket)
         else:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
@@ -417,7 +417,7 @@ def test_same_bytes(peers: tuple[Peer, Peer], script: list[Session]) -> None:
                 peer.send(piece)
             assert_same(c, twin)
         for peer in peers:
-            peer.end(reset=session.reset)
+            peer.end(by_reset=session.reset)
         assert_same(c, twin, ended=True)
         assert c.files() == twin.files()
 

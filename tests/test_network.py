@@ -81,7 +81,7 @@ def prints(seconds):
 
 
 def held_up(board: Board) -> float:
-    """Wait for the end of prints() on the serial console; return how long it was held up, in seconds."""
+    """Wait until the client is gone; return for how long the program says that it was held up, in seconds."""
     board.wait("WebREPL client is gone\r\n", timeout=20)
     return int(board.wait(r"waited (\d+)\r\n", timeout=20)[1]) / 1000
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import pytest
 from board import TIMEOUT, Board, Kind, boot, free_port, write_flash
+from client import connect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -259,8 +260,7 @@ def test_junk(parser: Board, data: bytes, at: list[int]) -> None:
 
 def answer(board: Board, pieces: list[bytes]) -> bytes:
     """Send a request in pieces, each in a segment of its own; return all that comes back."""
-    with socket.create_connection(("127.0.0.1", board.port), timeout=TIMEOUT) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connect(board.port) as s:
         data = b""
         try:
             for piece in pieces:
